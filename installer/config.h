@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * byoh.yaml: what the operator wants of this host. Strict: an unknown key, a key without effect in the
+ * chosen join mode, a wrong form: an error with line, column and remedy. docs/byoh.yaml.md is the manual.
+ */
+#ifndef BYOH_INSTALLER_CONFIG_H
+#define BYOH_INSTALLER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bundle/base/buffer.h"
+#include "bundle/base/error.h"
+
+enum byoh_join_mode { BYOH_JOIN_AGENT, BYOH_JOIN_KUBEADM, BYOH_JOIN_TLS_BOOTSTRAP, BYOH_JOIN_NONE };
+enum byoh_existing { BYOH_EXISTING_REFUSE, BYOH_EXISTING_ADOPT, BYOH_EXISTING_REPLACE };
+enum byoh_proxy_mode { BYOH_PROXY_IPTABLES, BYOH_PROXY_IPVS, BYOH_PROXY_NFTABLES };
+
+struct byoh_pair {
+	char *key, *value;
+};
+
+struct byoh_pairs {
+	size_t count;
+	struct byoh_pair *items;
+};
+
+struct byoh_strings {
+	size_t count;
+	char **items;
+};
+
+/* registries.mirrors.<host>, as RKE2 writes them */
+struct byoh_mirror {
+	char *registry; /* "docker.io", or "*" */
+	struct byoh_strings endpoints;
+	struct byoh_pairs rewrites; /* pattern: replacement */
+};
+
+/* registries.configs.<host> */
+struct byoh_registry_config {
+	char *registry;
+	char *username, *password, *auth, *identity_token; /* secrets */
+	char *ca_file, *cert_file, *key_file;		   /* paths on the host */
+	bool insecure_skip_verify;
+};
+
+/* What identifies a machine for `machines:`; any may be NULL. */
+struct byoh_machine_identity {
+	const char *serial, *uuid; /* SMBIOS */
+	struct byoh_strings macs;  /* lower case, with colons */
+};
+
+/* A file that the config names, read and checked. */
+struct byoh_config_file {
+	char *name;		   /* as written in the config */
+	struct byoh_buffer bytes;
+};
+
+struct byoh_config {
+	char *path;			/* where it was read from */
+	struct byoh_buffer text;	/* its exact bytes */
+
+	struct {
+		char *name, *server;	/* https://host:port */
+		struct byoh_buffer ca;	/* PEM, checked to hold certificates; empty: none */
+		char *ca_pin;		/* "sha256:<64 hex>", or NULL */
+		char *ca_file;		/* as written, NULL where inline */
+		char *token;		/* secret; NULL: bound later */
+		char *token_file;	/* as written, NULL where inline */
+		char *pod_cidr, *service_cidr, *dns;
+	} cluster;
+
+	enum byoh_join_mode join_mode;
+
+	struct { /* kubeadm, tlsBootstrap */
+		char *ip;
+		struct byoh_pairs labels;
+		struct byoh_strings taints; /* key=value:Effect */
+		bool serving_certificates;
+		uint64_t max_pods; /* 0: the kubelet's default */
+	} node;
+
+	struct { /* agent */
+		char *namespace_name, *metrics;
+		struct byoh_pairs host_labels;
+	} agent;
+
+	struct {
+		char *hostname;
+		bool swap; /* true: the host keeps its swap */
+		struct byoh_strings ntp;
+		struct byoh_pairs hosts; /* address: names */
+		bool slices;
+	} host;
+
+	struct {
+		enum byoh_existing existing;
+		char *root;
+		char *sandbox_image; /* NULL: the bundle's own pause image */
+	} containerd;
+
+	size_t mirror_count, registry_config_count;
+	struct byoh_mirror *mirrors;
+	struct byoh_registry_config *registry_configs;
+
+	struct {
+		bool manage;
+		enum byoh_proxy_mode mode;
+	} kube_proxy;
+
+	struct {
+		char *conflist_name;	/* file name to place in /etc/cni/net.d; NULL: plugins only */
+		char *conflist_file;	/* as written */
+		struct byoh_buffer conflist;
+	} cni;
+
+	struct {
+		uint64_t threshold;
+		bool config_signature; /* byoh.yaml.sig is required */
+	} policy;
+};
+
+/* Reads and checks a config and the files that it names (paths relative to its folder; where such a file
+ * is missing, the same base name beside the config). identity selects among `machines:`; NULL only
+ * for a check without a host. Errors are BYOH_ERROR_CONFIG. */
+BYOH_MUST_CHECK int byoh_config_load(const char *path, const struct byoh_machine_identity *identity,
+				     struct byoh_config **ret, struct byoh_error *err);
+/* The same from memory; directory is where its files lie (NULL: none may be named). For tests, fuzzing. */
+BYOH_MUST_CHECK int byoh_config_parse(const char *text, size_t size, const char *name,
+				      const char *directory,
+				      const struct byoh_machine_identity *identity,
+				      struct byoh_config **ret, struct byoh_error *err);
+/* The config of a host that has none: join mode none, every default. */
+BYOH_MUST_CHECK int byoh_config_default(struct byoh_config **ret, struct byoh_error *err);
+void byoh_config_free(struct byoh_config *config); /* secrets are wiped */
+void byoh_config_freep(struct byoh_config **config);
+#define CLEANUP_CONFIG __attribute__((cleanup(byoh_config_freep)))
+
+const char *byoh_join_mode_name(enum byoh_join_mode mode);
+
+#endif

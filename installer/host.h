@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts about the host, gathered once and then only read. With --root, facts come from files below that
+ * root alone: nothing of the running host is looked at.
+ */
+#ifndef BYOH_INSTALLER_HOST_H
+#define BYOH_INSTALLER_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bundle/base/error.h"
+#include "installer/config.h"
+
+struct byoh_outside;
+
+struct byoh_swap {
+	char *device; /* as /proc/swaps names it */
+	char *type;   /* "partition", "file" */
+	bool zram;
+	int priority;
+};
+
+struct byoh_host {
+	/* The root that is worked on. */
+	char *root;	/* "/" or the argument of --root, absolute */
+	int root_fd;	/* O_PATH | O_DIRECTORY */
+	bool live;	/* root is the running host */
+	struct byoh_outside *outside; /* the helper outside of the empty network namespace; NULL below --root */
+
+	/* Known for any root. */
+	char *os_id, *os_version_id, *os_pretty_name; /* os-release; "" where unknown */
+	char *hostname;		/* of the running host, or /etc/hostname below a root; "" if none */
+	char *machine_id;	/* "" if none or "uninitialized" */
+	bool has_systemd;	/* installed below root */
+	bool usr_local_unit_dir_ok;
+	bool has_iptables;	/* an iptables that is not ours is in the root's PATH */
+	bool has_resolved;	/* systemd-resolved: its resolv.conf exists (live) or its unit is enabled (root) */
+	char *containerd_path;	/* a containerd not ours: its binary or unit, NULL if none */
+	bool selinux_enabled, selinux_enforcing;
+
+	/* Known for a live host only; zero or empty below --root. */
+	char *kernel_release;
+	uint64_t memory_bytes;
+	unsigned int cores;
+	bool systemd_running;	/* PID 1 is systemd */
+	unsigned int systemd_version; /* 252; 0 if unknown */
+	bool cgroup_v2;
+	char *cgroup_controllers; /* text of /sys/fs/cgroup/cgroup.controllers */
+	size_t swap_count;
+	struct byoh_swap *swaps;
+	struct byoh_machine_identity identity;
+};
+
+/* root "/" or NULL gathers a live host. outside is borrowed and may be NULL. */
+BYOH_MUST_CHECK int byoh_host_gather(const char *root, struct byoh_outside *outside,
+				     struct byoh_host **ret, struct byoh_error *err);
+void byoh_host_free(struct byoh_host *host);
+void byoh_host_freep(struct byoh_host **host);
+#define CLEANUP_HOST __attribute__((cleanup(byoh_host_freep)))
+
+/* A program in the root's usual PATH folders; false below a root where it is missing. */
+bool byoh_host_has_program(const struct byoh_host *host, const char *name);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A transaction carries out a plan: old or new and nothing between, whatever moment it ends at, once
+ * recovery has run. Order: stage every file on the file system of its target, sync once, write the
+ * intent to the journal, then for each action: the state before into the journal (on disk), the change.
+ * A failure or an interrupt reverts what was done, latest first.
+ */
+#ifndef BYOH_INSTALLER_TRANSACTION_H
+#define BYOH_INSTALLER_TRANSACTION_H
+
+#include "bundle/bundle.h"
+#include "installer/plan.h"
+
+struct byoh_observer { /* all may be NULL; called on the calling thread except bytes */
+	void (*step)(void *context, const struct byoh_step *step, size_t number, size_t total);
+	void (*bytes)(void *context, uint64_t done, uint64_t total);
+	void (*warning)(void *context, const char *message);
+	void (*note)(void *context, const char *message); /* for --verbose */
+	void *context;
+};
+
+struct byoh_transaction_input {
+	const struct byoh_plan_input *plan_input;
+	struct byoh_plan *plan;		/* states are updated */
+	struct byoh_bundle *bundle;	/* authenticated; where bytes come from */
+	const char *verb;		/* for the journal */
+	const char *ignored_preflight;	/* recorded; may be NULL */
+	const struct byoh_observer *observer;
+	const atomic_bool *cancel;	/* Ctrl-C */
+};
+
+/* Sets state of every action by looking at the host; changes nothing. *ret_changes counts those not SAME
+ * and not LATER. With thorough, digests of files are computed; otherwise size, mode and recorded stamps
+ * decide where they can. */
+BYOH_MUST_CHECK int byoh_plan_check(struct byoh_plan *plan, const struct byoh_plan_input *input,
+				    size_t *ret_changes, struct byoh_error *err);
+
+/* Carries it out. On failure everything is reverted; BYOH_ERROR_UNRESTORED if that failed too. */
+BYOH_MUST_CHECK int byoh_transaction_run(const struct byoh_transaction_input *input,
+					 struct byoh_error *err);
+
+/* Settles a transaction that an earlier run left open (power cut, SIGKILL): reverts it. *ret_settled says
+ * whether there was one. Every verb calls it first, byoh-settle.service at boot. */
+BYOH_MUST_CHECK int byoh_transaction_recover(const struct byoh_host *host,
+					     const struct byoh_observer *observer, bool *ret_settled,
+					     struct byoh_error *err);
+
+#endif
