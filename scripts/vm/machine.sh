@@ -35,7 +35,7 @@ vm_missing() {
 			return 0
 		fi
 	done
-	if ! unshare --net --pid --mount --fork true 2>/dev/null; then
+	if ! unshare --net --pid --fork true 2>/dev/null; then
 		echo "may not make namespaces"
 		return 0
 	fi
@@ -61,12 +61,12 @@ vm_world_start() {
 	: >"$vm_log"
 	mkfifo "$vm_dir/world"
 	exec {out}<>"$vm_dir/world"
-	# PID 1 of the namespace tells its PID as seen from here: /proc is still the one of outside then.
-	# Being bash it also reaps what is orphaned in there.
+	# PID 1 of the namespace tells its PID as seen from here: /proc is the one of outside. Being bash it
+	# also reaps what is orphaned in there.
 	# shellcheck disable=SC2016
-	setpriv --pdeathsig KILL unshare --net --pid --mount --fork --kill-child=KILL bash -c '
+	setpriv --pdeathsig KILL unshare --net --pid --fork --kill-child=KILL bash -c '
 		read -r pid _ </proc/self/stat
-		mount -t proc proc /proc && ip link set lo up && echo "$pid" >"$1"
+		ip link set lo up && echo "$pid" >"$1"
 		while :; do sleep infinity & wait; done' world "$vm_dir/world" \
 		</dev/null >"$vm_dir/world.log" 2>&1 &
 	vm_unshare_pid=$!
@@ -86,7 +86,7 @@ vm_world_stop() {
 
 # vm_in_world COMMAND...    runs it in the namespaces
 vm_in_world() {
-	nsenter --target "$vm_world_pid" --net --pid --mount -- "$@"
+	nsenter --target "$vm_world_pid" --net --pid -- "$@"
 }
 
 # A bridge, so that a second machine could be on the link as well. kubeadm insists on a default route.
