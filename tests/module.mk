@@ -1,0 +1,81 @@
+# tests/unit/test_*.c are programs of their own; what else lies there is linked into each of them.
+# tests/fuzz/fuzz_*.c have one entry point for libFuzzer and for the replay of their corpora.
+TEST_LIBRARIES := $(filter libbyoh-install,$(LIBRARIES)) $(filter-out libbyoh-install,$(LIBRARIES))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_SUPPORT := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+define unit_test
+TEST_PROGRAMS += tests/unit/$(1)
+tests/unit/$(1).sources := tests/unit/$(1).c $(UNIT_SUPPORT)
+tests/unit/$(1).libraries := $(TEST_LIBRARIES)
+tests/unit/$(1).ldlibs := -lcmocka
+endef
+$(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
+
+define fuzz_replay
+TEST_PROGRAMS += tests/fuzz/$(1)
+tests/fuzz/$(1).sources := tests/fuzz/$(1).c tests/fuzz/replay.c
+tests/fuzz/$(1).libraries := $(TEST_LIBRARIES)
+endef
+$(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_replay,$(target))))
+
+# run LABEL,OPTIONS,TESTS
+run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
+
+CHECK_PARTS := check-unit check-asan check-tsan check-fuzz check-cli check-fault check-host
+
+check: all ## Run the tests, all but the long ones
+	@tests/run --build $(BUILD) --begin
+	@for part in $(CHECK_PARTS); do \
+		printf '\n==> %s\n' $$part >&2; \
+		BYOH_RESULTS=$(BUILD)/check.results $(MAKE) --no-print-directory $$part || \
+			tests/run --build $(BUILD) --broken $$part; \
+	done
+	@tests/run --build $(BUILD) --left "fuzz: campaigns of $(FUZZ_SECONDS) s for each target (make fuzz)"
+	@tests/run --build $(BUILD) --sum
+
+check-full: all ## Run the tests, long ones and fuzz campaigns included
+	@tests/run --build $(BUILD) --begin
+	@for part in $(CHECK_PARTS) fuzz; do \
+		printf '\n==> %s\n' $$part >&2; \
+		BYOH_CHECK_FULL=1 BYOH_RESULTS=$(BUILD)/check.results $(MAKE) --no-print-directory $$part || \
+			tests/run --build $(BUILD) --broken $$part; \
+	done
+	@tests/run --build $(BUILD) --sum
+
+check-unit: $(UNIT_TESTS:%=$(BUILD)/debug/tests/unit/%) ## Run the unit tests
+	$(call run_tests,check-unit,,$(filter $(BUILD)/%,$^))
+
+check-asan: export ASAN_OPTIONS := detect_leaks=1:detect_stack_use_after_return=1:$(ASAN_OPTIONS)
+check-asan: export UBSAN_OPTIONS := print_stacktrace=1:$(UBSAN_OPTIONS)
+check-asan: $(UNIT_TESTS:%=$(BUILD)/asan/tests/unit/%) ## Run the unit tests with ASan and UBSan
+	$(call run_tests,check-asan,,$(filter $(BUILD)/%,$^))
+
+# Without address randomisation, since the sanitizer's fixed maps collide with that of newer kernels.
+check-tsan: export TSAN_OPTIONS := suppressions=tests/tsan.supp:$(TSAN_OPTIONS)
+check-tsan: $(UNIT_TESTS:%=$(BUILD)/tsan/tests/unit/%) ## Run the unit tests with TSan
+	$(call run_tests,check-tsan,--wrap 'setarch -R',$(filter $(BUILD)/%,$^))
+
+check-fuzz: export UBSAN_OPTIONS := print_stacktrace=1:$(UBSAN_OPTIONS)
+check-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/asan/tests/fuzz/%) ## Replay the corpora of the fuzz targets
+	$(call run_tests,check-fuzz,--corpus tests/fuzz/corpus,$(filter $(BUILD)/%,$^))
+
+check-cli: export BYOH_BUNDLE := $(abspath $(BUILD)/byoh-bundle)
+check-cli: export BYOH_INSTALL := $(abspath $(BUILD)/byoh-install)
+check-cli: all ## Run the tests of the commands
+	$(call run_tests,check-cli,,$(wildcard tests/cli/*.sh))
+
+check-fault: all ## Run the tests that kill or fail system calls
+	$(call run_tests,check-fault,--stream,$(wildcard tests/fault/run))
+
+check-host: all ## Run the tests in whole machines
+	$(call run_tests,check-host,--stream --timeout 7200,$(wildcard tests/host/run))
+
+FUZZ_SECONDS ?= 120
+fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/tests/fuzz/%) ## Fuzz each target for FUZZ_SECONDS
+	$(call run_tests,fuzz,--stream --fuzz $(FUZZ_SECONDS) --corpus tests/fuzz/corpus,$(filter $(BUILD)/%,$^))
+
+$(CHECK_PARTS) fuzz: | $(BUILD)/.packages-check
+.PHONY: check check-full $(CHECK_PARTS) fuzz
