@@ -37,7 +37,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 
 # remember FILE,TEXT: writes FILE when it holds another text, so that what depends on it is made again.
 same = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
-remember = $(if $(call same,$(strip $(2)),$(strip $(file <$(1)))),,$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
+remember = $(if $(and $(wildcard $(1)),$(call same,$(strip $(2)),$(strip $(file <$(1))))),,$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 
 #
 # Flags

@@ -54,7 +54,7 @@ check-asan: $(UNIT_TESTS:%=$(BUILD)/asan/tests/unit/%) ## Run the unit tests wit
 	$(call run_tests,check-asan,,$(filter $(BUILD)/%,$^))
 
 # Without address randomisation, since the sanitizer's fixed maps collide with that of newer kernels.
-check-tsan: export TSAN_OPTIONS := suppressions=tests/tsan.supp:$(TSAN_OPTIONS)
+check-tsan: export TSAN_OPTIONS := $(patsubst %,suppressions=%:,$(wildcard tests/tsan.supp))$(TSAN_OPTIONS)
 check-tsan: $(UNIT_TESTS:%=$(BUILD)/tsan/tests/unit/%) ## Run the unit tests with TSan
 	$(call run_tests,check-tsan,--wrap 'setarch -R',$(filter $(BUILD)/%,$^))
 
