@@ -59,8 +59,9 @@ struct byoh_config_file {
 };
 
 struct byoh_config {
-	char *path;			/* where it was read from */
+	char *path;			/* where it was read from; NULL: a default */
 	struct byoh_buffer text;	/* its exact bytes */
+	unsigned int machine_line;	/* line of the entry of `machines:` that applies; 0: none */
 
 	struct {
 		char *name, *server;	/* https://host:port */
@@ -69,7 +70,8 @@ struct byoh_config {
 		char *ca_file;		/* as written, NULL where inline */
 		char *token;		/* secret; NULL: bound later */
 		char *token_file;	/* as written, NULL where inline */
-		char *pod_cidr, *service_cidr, *dns;
+		char *kubeconfig_file;	/* as written; server, ca and token above are what it holds */
+		char *pod_cidr, *service_cidr, *dns; /* CIDRs: one, or "a,b" of both families */
 	} cluster;
 
 	enum byoh_join_mode join_mode;
@@ -106,8 +108,15 @@ struct byoh_config {
 	struct byoh_registry_config *registry_configs;
 
 	struct {
-		bool manage;
+		bool manage; /* tlsBootstrap, agent: kube-proxy is a service of this host */
 		enum byoh_proxy_mode mode;
+		/* What it comes to the API server with, tlsBootstrap only; at most one of the three. None: its
+		 * unit waits for its kubeconfig. */
+		char *token;			/* secret */
+		char *token_file;		/* as written, NULL where inline */
+		struct byoh_buffer kubeconfig;	/* secret, placed as it is; empty: none */
+		char *kubeconfig_file;		/* as written */
+		bool node_identity;		/* the kubelet's own certificate */
 	} kube_proxy;
 
 	struct {
