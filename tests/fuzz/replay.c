@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a fuzz target over a corpus without a fuzzer, so that every input that was ever of interest is an
  * ordinary test. Arguments are files and folders. Each input is also given cut short, since a length that
