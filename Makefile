@@ -98,7 +98,7 @@ fuzz.ldflags := -fsanitize=fuzzer,address,undefined
 fuzz.ldlibs := $(SYSTEM_LIBS)
 
 VARIANTS := static debug asan tsan fuzz
-.PHONY: all demo install clean help
+.PHONY: all install clean help
 
 all: ## Build build/byoh-install and build/byoh-bundle (the default)
 
@@ -178,7 +178,7 @@ $(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/static/%
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 
-$(STATIC_LIBS).stamp: scripts/static-libs scripts/cache.sh $(if $(wildcard $(STATIC_LIBS)/versions.tsv),,missing) \
+$(STATIC_LIBS).stamp: scripts/static-libs $(if $(wildcard $(STATIC_LIBS)/versions.tsv),,missing) \
 		| $(BUILD)/.packages-build
 	@mkdir -p $(@D)
 	@prefix=$$(scripts/static-libs) && ln -sfn "$$prefix" $(STATIC_LIBS)
@@ -198,9 +198,6 @@ $(foreach variant,$(filter-out static,$(VARIANTS)),$(BUILD)/$(variant)/flags): |
 #
 # The rest
 #
-
-demo: all ## Pack the Debian set, boot a bare machine, install, show the node and its pod
-	scripts/demo-run
 
 install: all ## Install below DESTDIR and PREFIX (/usr/local)
 	$(foreach program,$(PROGRAMS),install -D -m 0755 $(BUILD)/$(program) \
