@@ -84,6 +84,10 @@ vm_world_stop() {
 	rm -rf --one-file-system "$vm_dir/share/in"
 }
 
+vm_running() {
+	[ -f "$vm_dir/qemu.pid" ] && vm_in_world kill -0 "$(cat "$vm_dir/qemu.pid")" 2>/dev/null
+}
+
 # vm_in_world COMMAND...    runs it in the namespaces
 vm_in_world() {
 	nsenter --target "$vm_world_pid" --net --pid -- "$@"
@@ -197,7 +201,7 @@ vm_submit() {
 
 # vm_run [-t SECONDS] [-f] COMMANDS    124 after SECONDS (60 by default)
 vm_run() {
-	local limit=60 follow='' code tail_pid OPTIND=1 option
+	local limit=60 follow='' code=0 OPTIND=1 option
 	while getopts t:f option; do
 		case $option in
 		t) limit=$OPTARG ;;
@@ -208,19 +212,27 @@ vm_run() {
 	shift $((OPTIND - 1))
 	vm_submit "$limit" "$1"
 	if [ -n "$follow" ]; then
-		tail -n +1 -s 0.2 -f "$vm_dir/share/queue/$vm_number.out" --pid=$BASHPID &
-		tail_pid=$!
-	fi
-	code=0
-	vm_wait_done "$limit" || code=$?
-	if [ -n "$follow" ]; then
-		# One more look after the last byte came: tail has no "until here".
-		sleep 0.5
-		kill "$tail_pid" 2>/dev/null || true
-		wait "$tail_pid" 2>/dev/null || true
+		vm_follow "$limit" "$vm_dir/share/queue/$vm_number.out" || code=$?
 	else
+		vm_wait_done "$limit" || code=$?
 		cat "$vm_dir/share/queue/$vm_number.out"
 	fi
+	return "$code"
+}
+
+# Shows a growing file until the command is done. A line of ours marks the end, since `tail -f` knows none.
+vm_follow() {
+	local end='-- end of the output --' lines code=0 tail_pid sed_pid
+	exec {lines}< <(exec tail -n +1 -s 0.2 -f "$2")
+	tail_pid=$!
+	sed -u "/^$end\$/Q" <&"$lines" &
+	sed_pid=$!
+	vm_wait_done "$1" || code=$?
+	[ -z "$(tail -c 1 "$2")" ] || echo >>"$2"
+	printf '%s\n' "$end" >>"$2"
+	wait "$sed_pid"
+	kill "$tail_pid" 2>/dev/null || true
+	exec {lines}<&-
 	return "$code"
 }
 

@@ -1,0 +1,3 @@
+demo: all | $(BUILD)/.packages-demo ## Let a bare virtual machine become a node (as root)
+	@scripts/demo-run
+.PHONY: demo

@@ -1,0 +1,85 @@
+#!/bin/bash
+# A machine without any network device and without iptables becomes a prepared node by one bare run; all
+# is looked at from the machine's own namespaces, at once, and again after a reboot.
+# shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/host/lib.sh
+. "$here/lib.sh"
+
+host_begin offline
+
+# An API server that is not there: the agent has to wait for it, and the installer must not.
+"$CP_BIN/kubeadm" init phase certs ca --cert-dir "$vm_dir/pki" \
+	--kubernetes-version "$("$CP_BIN/kubeadm" version -o short)" >"$vm_dir/pki.log" 2>&1
+site_write "$host_site" agent "$vm_dir/pki/ca.crt" abcdef.0123456789abcdef
+
+forwarding() {
+	guest '
+		test "$(cat /proc/sys/net/ipv4/ip_forward)" = 1
+		test "$(cat /proc/sys/net/bridge/bridge-nf-call-iptables)" = 1
+		test "$(cat /proc/sys/net/bridge/bridge-nf-call-ip6tables)" = 1'
+}
+
+services() {
+	guest 'for unit in containerd byoh-hostagent; do
+			systemctl is-active --quiet $unit || { systemctl status --no-pager $unit; exit 1; }
+			systemctl is-enabled --quiet $unit || { echo "$unit is not enabled"; exit 1; }
+		done
+		systemctl is-enabled --quiet kubelet || { echo "kubelet is not enabled"; exit 1; }
+		! systemctl is-active --quiet kubelet || { echo "kubelet runs without a configuration"; exit 1; }'
+}
+
+images() {
+	guest 'ctr -n k8s.io images ls -q
+		sandbox=$(sed -n "s/^ *sandbox\(_image\)\? *= *[\"'\'']\(.*\)[\"'\'']/\2/p" /etc/containerd/config.toml)
+		test -n "$sandbox"
+		ctr -n k8s.io images ls -q | grep -qxF "$sandbox" || { echo "no $sandbox"; exit 1; }
+		ctr -n k8s.io images ls -q | grep -qxF byoh.local/hello:1'
+}
+
+agent_waits() {
+	guest -t 90 'until journalctl -u byoh-hostagent -b -o cat | grep -q STAND-IN; do sleep 0.5; done
+		systemctl is-active byoh-hostagent
+		test ! -e /root/.byoh/config
+		test "$(stat -c %a /etc/byoh/bootstrap-kubeconfig.conf)" = 600'
+}
+
+# Old containerd knows no pins, then the kubelet is told to keep its hands off.
+images_kept() {
+	guest 'for image in $(ctr -n k8s.io images ls -q | grep -v "^sha256:"); do
+			ctr -n k8s.io images ls "name==$image" | grep -q io.cri-containerd.pinned=pinned ||
+				{ echo "$image is not pinned"; exit 1; }
+		done'
+}
+
+must "a bare machine boots" vm_start
+must "it has no network device but loopback" guest 'test "$(ls /sys/class/net)" = lo'
+must "it has no iptables, nft or containerd" guest \
+	'for tool in iptables nft xtables-nft-multi containerd runc; do ! command -v $tool || exit 1; done'
+must "the files are brought to it" host_put_site
+began=$SECONDS
+must "a bare run installs" host_install --yes
+echo "==> installed in $((SECONDS - began)) s" >&2
+
+check "packets are forwarded, and bridges call iptables" forwarding
+check "containerd and the agent run, the kubelet waits for its configuration" services
+check "the bundle's images are in containerd, the sandbox image among them" images
+check "the images are protected from garbage collection" images_kept
+check "the agent waits for an API server that is not there" agent_waits
+check "status finds no drift" guest -t 120 'byoh-install status'
+check "iptables works" guest 'iptables -t nat -L -n && iptables-save >/dev/null'
+
+before=$(host_fingerprint)
+check "a second run says that there is nothing to do" guest_says "nothing to do" \
+	'cd /root/site && ./byoh-install.run --yes 2>&1'
+after=$(host_fingerprint)
+check "and it changed nothing" diff <(printf '%s\n' "$before") <(printf '%s\n' "$after")
+
+must "the machine reboots" vm_reboot
+check "every unit is well after the boot" vm_booted
+check "packets are forwarded after the boot" forwarding
+check "services are up after the boot" services
+check "the images are there after the boot" images
+check "the agent waits again after the boot" agent_waits
+check "status finds no drift after the boot" guest -t 120 'byoh-install status'

@@ -1,0 +1,50 @@
+#!/bin/bash
+# A machine with nothing but a private link to a real control plane becomes a Ready node of it by one bare
+# run, and runs a pod whose image came out of the bundle.
+# shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/host/lib.sh
+. "$here/lib.sh"
+
+host_begin tls-bootstrap --link
+vm_link_start
+must "a control plane starts" control_plane start "$vm_host_address"
+
+site_write "$host_site" tlsBootstrap "$(control_plane ca)" "$(control_plane token)"
+
+proxy_rules() {
+	# The rules for the API server's own service show that kube-proxy saw the cluster and could write.
+	guest -t 120 'until iptables-save -t nat | grep -q "KUBE-SERVICES.*10.96.0.1/32"; do sleep 1; done
+		systemctl is-active kube-proxy
+		timeout 20 bash -c "exec 3<>/dev/tcp/10.96.0.1/443"'
+}
+
+pod_log() {
+	local log
+	log=$(kubectl logs hello) || { printf '%s\n' "$log"; return 1; }
+	printf '%s\n' "$log"
+	[ -n "$log" ]
+}
+
+must "a bare machine boots, with a private link" vm_start --link
+must "the files are brought to it" host_put_site
+began=$SECONDS
+must "a bare run installs and joins" host_install --yes
+echo "==> installed in $((SECONDS - began)) s" >&2
+must "the node appears" cluster_wait_object 120 nodes worker
+must "the node becomes Ready" kubectl wait --for=condition=Ready node/worker --timeout=180s
+check "its address is the one of the config" test \
+	"$(kubectl get node worker -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')" = "$vm_address"
+check "its label is the one of the config" kubectl get node -l site=private -o name
+check "kube-proxy writes its rules, and the service address works" proxy_rules
+must "a pod is created" kubectl apply -f "$here/hello.yaml"
+must "the pod runs, its image comes out of the bundle" kubectl wait --for=condition=Ready pod/hello --timeout=120s
+check "its log is read through the API server" pod_log
+check "a command runs in it" kubectl exec hello -- /bin/true
+check "status finds no drift" guest -t 120 'byoh-install status'
+
+must "the machine reboots" vm_reboot
+check "every unit is well after the boot" vm_booted
+check "the pod is started again after the boot" guest -t 180 \
+	'until ctr -n k8s.io tasks ls | grep -c RUNNING | grep -qx 2; do sleep 1; done'
