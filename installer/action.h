@@ -60,4 +60,9 @@ struct byoh_action {
 	enum byoh_action_state state;	/* set by byoh_action_check */
 };
 
+/* "file", "sysctl", ...: stable words of plans and journals */
+const char *byoh_action_kind_name(enum byoh_action_kind kind);
+/* "same", "absent", "different", "later", "unknown" */
+const char *byoh_action_state_name(enum byoh_action_state state);
+
 #endif

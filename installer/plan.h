@@ -31,6 +31,7 @@ struct byoh_plan_input {
 	const struct byoh_host *host;
 	const struct byoh_manifest *manifest;
 	const struct byoh_index *index;
+	const struct byoh_digest *release_id; /* the bundle's id; NULL where there is no bundle */
 };
 
 /* A row of the table of steps (installer/steps/steps.h). build adds actions to step and sets its
@@ -46,6 +47,9 @@ BYOH_MUST_CHECK int byoh_plan_make(const struct byoh_plan_input *input, struct b
 void byoh_plan_free(struct byoh_plan *plan);
 void byoh_plan_freep(struct byoh_plan **plan);
 #define CLEANUP_PLAN __attribute__((cleanup(byoh_plan_freep)))
+
+/* What the builders put into a step. */
+void byoh_step_release(struct byoh_step *step);
 
 /* For step builders: each adds one action to the step. Strings and bytes are copied. A path begins with
  * "/". *ret (may be NULL) points to the action until the next one is added. */
