@@ -62,8 +62,8 @@ check-fuzz: export UBSAN_OPTIONS := print_stacktrace=1:$(UBSAN_OPTIONS)
 check-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/asan/tests/fuzz/%) ## Replay the corpora of the fuzz targets
 	$(call run_tests,check-fuzz,--corpus tests/fuzz/corpus,$(filter $(BUILD)/%,$^))
 
-check-cli: export BYOH_BUNDLE := $(abspath $(BUILD)/byoh-bundle)
-check-cli: export BYOH_INSTALL := $(abspath $(BUILD)/byoh-install)
+check-cli check-fault check-host: export BYOH_BUNDLE := $(abspath $(BUILD)/byoh-bundle)
+check-cli check-fault check-host: export BYOH_INSTALL := $(abspath $(BUILD)/byoh-install)
 check-cli: all ## Run the tests of the commands
 	$(call run_tests,check-cli,,$(wildcard tests/cli/*.sh))
 
