@@ -8,7 +8,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
+#include "bundle/base/buffer.h"
 #include "bundle/base/error.h"
 #include "installer/config.h"
 
@@ -61,5 +63,20 @@ void byoh_host_freep(struct byoh_host **host);
 
 /* A program in the root's usual PATH folders; false below a root where it is missing. */
 bool byoh_host_has_program(const struct byoh_host *host, const char *name);
+
+/*
+ * Reading below the root as a process inside of it would: links are followed and end inside. For facts
+ * only; what is changed goes through bundle/base/path.h, which follows none.
+ */
+
+/* The path without links, for byoh_open_beneath and its relations. -ENOENT, -ELOOP, ... */
+BYOH_MUST_CHECK int byoh_host_resolve(int root_fd, const char *path, struct byoh_buffer *ret,
+				      struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_host_open(int root_fd, const char *path, int flags, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_host_read(int root_fd, const char *path, size_t max, struct byoh_buffer *ret,
+				   struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_host_stat(int root_fd, const char *path, struct stat *ret, struct byoh_error *err);
+/* Does it exist at the end of its links? */
+bool byoh_host_exists(int root_fd, const char *path);
 
 #endif
