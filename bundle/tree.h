@@ -15,6 +15,7 @@ struct byoh_tree_entry {
 	uint64_t size;
 	char *source;		/* regular: a file on disk that holds exactly its bytes */
 	bool compressed;	/* its bytes are compressed already (a gzip or zstd layer) */
+	char *origin;		/* the component or image that it is from, for messages; may be NULL */
 };
 
 struct byoh_tree {
