@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "installer/steps/steps.h"
+
+#include "installer/steps/steps-internal.h"
+
+/* Order is order of execution: the tool comes before what it would have to mend, the kernel before what
+ * needs it, every file before any service, containerd before images, images before what makes pods. */
+const struct byoh_step_kind byoh_step_kinds[] = {
+	{ "own", byoh_step_own },
+	{ "release-files", byoh_step_release_files },
+	{ "directories", byoh_step_directories },
+	{ "modules", byoh_step_modules },
+	{ "sysctl", byoh_step_kernel_parameters },
+	{ "swap", byoh_step_swap },
+	{ "hostname", byoh_step_host_name },
+	{ "hosts", byoh_step_host_table },
+	{ "time", byoh_step_time },
+	{ "containerd", byoh_step_containerd },
+	{ "registries", byoh_step_registries },
+	{ "crictl", byoh_step_crictl },
+	{ "units", byoh_step_units },
+	{ "slices", byoh_step_slices },
+	{ "iptables", byoh_step_iptables },
+	{ "cni", byoh_step_cni },
+	{ "kubernetes", byoh_step_kubernetes },
+	{ "agent", byoh_step_agent },
+	{ "selinux", byoh_step_selinux },
+	{ "systemd", byoh_step_systemd },
+	{ "runtime", byoh_step_runtime },
+	{ "images", byoh_step_images },
+	{ "node", byoh_step_node },
+	{ NULL, NULL },
+};
