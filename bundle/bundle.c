@@ -206,6 +206,16 @@ const struct byoh_signature *byoh_bundle_signatures(const struct byoh_bundle *bu
 	return bundle->signatures;
 }
 
+int byoh_bundle_add_signers(const struct byoh_bundle *bundle, struct byoh_keyring *keyring,
+			    struct byoh_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < bundle->signature_count && r == 0; i++)
+		r = byoh_keyring_add(keyring, &bundle->signatures[i].key, err);
+	return r;
+}
+
 const struct byoh_manifest *byoh_bundle_manifest(const struct byoh_bundle *bundle)
 {
 	return bundle->manifest;

@@ -41,6 +41,10 @@ uint64_t byoh_bundle_size(const struct byoh_bundle *bundle);
 uint64_t byoh_bundle_header_size(const struct byoh_bundle *bundle);
 const struct byoh_signature *byoh_bundle_signatures(const struct byoh_bundle *bundle, size_t *ret_count);
 
+/* Adds the keys that signed the file, which says nothing about who they are. */
+BYOH_MUST_CHECK int byoh_bundle_add_signers(const struct byoh_bundle *bundle, struct byoh_keyring *keyring,
+					    struct byoh_error *err);
+
 /* Every signature in the file must hold, and `threshold` distinct keys of the keyring must be among
  * them; then the manifest and the index are read. BYOH_ERROR_TRUST or BYOH_ERROR_FORMAT. */
 BYOH_MUST_CHECK int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyring *keyring,

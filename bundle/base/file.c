@@ -104,6 +104,17 @@ int byoh_read_file(int root_fd, const char *path, size_t max, struct byoh_buffer
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 
+int byoh_read_named_file(const char *path, size_t max, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return byoh_fail_errno(err, "cannot open %s", path);
+	r = read_to_end(fd, max, ret, err);
+	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
+}
+
 int byoh_read_link(int root_fd, const char *path, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	const char *name;

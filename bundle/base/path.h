@@ -53,6 +53,9 @@ BYOH_MUST_CHECK int byoh_make_directories(int root_fd, const char *path, mode_t 
 /* The whole file appended to ret; -EFBIG over max bytes. */
 BYOH_MUST_CHECK int byoh_read_file(int root_fd, const char *path, size_t max, struct byoh_buffer *ret,
 				   struct byoh_error *err);
+/* The same for a path of the running process, links followed: what an operator or publisher names. */
+BYOH_MUST_CHECK int byoh_read_named_file(const char *path, size_t max, struct byoh_buffer *ret,
+					 struct byoh_error *err);
 /* The target of a symbolic link appended to ret. */
 BYOH_MUST_CHECK int byoh_read_link(int root_fd, const char *path, struct byoh_buffer *ret,
 				   struct byoh_error *err);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bundle/base/bar.h"
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "bundle/cache.h"
+#include "bundle/cli/cli.h"
+#include "bundle/cli/options.h"
+#include "bundle/executable.h"
+#include "bundle/pack.h"
+#include "bundle/sbom.h"
+#include "bundle/spec.h"
+
+struct build {
+	const char *spec_path, *key, *passphrase_file, *out, *cache, *stub;
+	bool allow_unlocked, quiet;
+	uint64_t level, threads;
+	char scratch[BYOH_PATH_MAX]; /* "" until made */
+	struct byoh_spec *spec;
+	struct byoh_tree *tree;
+	struct byoh_private_key *private_key;
+	struct byoh_buffer executable;
+	struct byoh_manifest identity; /* borrows the spec's strings */
+	struct byoh_digest sbom;
+};
+
+static void release_build(struct build *build)
+{
+	if (*build->scratch) {
+		const char *slash = strrchr(build->scratch, '/');
+		CLEANUP_FD int parent = -1;
+
+		build->scratch[slash - build->scratch] = '\0';
+		parent = open(*build->scratch ? build->scratch : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0 || byoh_remove_tree(parent, slash + 1, NULL) < 0)
+			fprintf(stderr, "byoh-bundle: cannot remove the scratch folder %s/%s\n",
+				build->scratch, slash + 1);
+	}
+	byoh_spec_free(build->spec);
+	byoh_tree_free(build->tree);
+	byoh_private_key_free(build->private_key);
+	byoh_buffer_release(&build->executable);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), tail = strlen(end);
+
+	return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* Beside the output: the same file system has the room that the output needs. */
+static int make_scratch(struct build *build, struct byoh_error *err)
+{
+	const char *slash = strrchr(build->out, '/');
+	int length = slash ? (int)(slash - build->out) : 1;
+	char path[BYOH_PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%.*s/.byoh-build-XXXXXX", length, slash ? build->out : ".") >=
+	    (int)sizeof(path))
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENAMETOOLONG, "%s: too long", build->out);
+	if (!mkdtemp(path))
+		return byoh_fail_errno(err, "cannot make a scratch folder beside %s", build->out);
+	memcpy(build->scratch, path, sizeof(path));
+	return 0;
+}
+
+/* byoh-install beside this program, unless --stub names another. */
+static int find_stub(const struct build *build, char ret[BYOH_PATH_MAX], struct byoh_error *err)
+{
+	ssize_t n;
+	char *slash;
+
+	if (build->stub) {
+		snprintf(ret, BYOH_PATH_MAX, "%s", build->stub);
+		return 0;
+	}
+	n = readlink("/proc/self/exe", ret, BYOH_PATH_MAX - 32);
+	if (n < 0)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT, "name the installer with --stub byoh-install");
+	ret[n] = '\0';
+	slash = strrchr(ret, '/');
+	snprintf(slash + 1, 32, "byoh-install");
+	if (access(ret, R_OK) < 0)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT,
+				 "there is no %s; name the installer with --stub byoh-install", ret);
+	return 0;
+}
+
+static int add_scratch_file(struct build *build, const char *name, const struct byoh_buffer *bytes,
+			    const char *path, mode_t mode, struct byoh_error *err)
+{
+	char source[BYOH_PATH_MAX + 64];
+	CLEANUP_FD int fd = -1;
+	int r;
+
+	snprintf(source, sizeof(source), "%s/%s", build->scratch, name);
+	fd = open(source, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return byoh_fail_errno(err, "cannot create %s", source);
+	r = byoh_write_all(fd, bytes->data, bytes->size, err);
+	return r < 0 ? r : byoh_tree_add_file(build->tree, path, mode, source, err);
+}
+
+static int add_own_files(struct build *build, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer sbom = {0};
+	char stub[BYOH_PATH_MAX];
+	uint64_t join;
+	int r = find_stub(build, stub, err);
+
+	if (r == 0)
+		r = byoh_executable_prepare(stub, &build->executable, &join, err);
+	if (r == 0)
+		r = add_scratch_file(build, "executable", &build->executable, BYOH_EXECUTABLE_PATH, 0755,
+				     err);
+	if (r == 0)
+		r = byoh_sbom_write(build->tree, &build->identity, &sbom, err);
+	if (r == 0)
+		r = byoh_digest_of(sbom.data, sbom.size, &build->sbom, err);
+	if (r == 0)
+		r = add_scratch_file(build, "sbom", &sbom, BYOH_SBOM_PATH, 0644, err);
+	return r;
+}
+
+/* SOURCE_DATE_EPOCH where given, as every reproducible build has it; else now. */
+static int read_time(uint64_t *ret, struct byoh_error *err)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+
+	if (text)
+		return byoh_cli_number(text, "SOURCE_DATE_EPOCH (environment)", 0, UINT32_MAX, ret, err);
+	*ret = (uint64_t)time(NULL);
+	return 0;
+}
+
+static int identify(struct build *build, struct byoh_error *err)
+{
+	const struct byoh_spec *spec = build->spec;
+	union { /* the manifest owns its strings when parsed; here they stay the spec's */
+		const char *from;
+		char *to;
+	} name = { spec->name }, version = { spec->version }, arch = { spec->arch },
+	  kubernetes = { spec->kubernetes };
+
+	build->identity.name = name.to;
+	build->identity.version = version.to;
+	build->identity.arch = arch.to;
+	build->identity.kubernetes = kubernetes.to;
+	build->identity.epoch = spec->epoch;
+	return read_time(&build->identity.built, err);
+}
+
+static int pack(struct build *build, struct byoh_error *err)
+{
+	struct byoh_bar bar = byoh_bar_start("Packing", build->quiet);
+	struct byoh_pack job = {
+		.tree = build->tree,
+		.identity = &build->identity,
+		.key = build->private_key,
+		.executable = &build->executable,
+		.sbom = &build->sbom,
+		.join = ends_with(build->out, ".run"),
+		.scratch_directory = build->scratch,
+		.level = (int)build->level,
+		.threads = (unsigned int)build->threads,
+		.progress = { .report = byoh_bar_report, .context = &bar },
+	};
+	char hex[BYOH_DIGEST_HEX_SIZE], size[32];
+	struct byoh_digest id;
+	struct stat st;
+	int r = byoh_pack(&job, build->out, &id, err);
+
+	byoh_bar_finish(&bar);
+	if (r < 0)
+		return r;
+	byoh_digest_hex(&id, hex);
+	if (!build->quiet && stat(build->out, &st) == 0)
+		fprintf(stderr, "%s: %s %s, %s\n", build->out, build->identity.name, build->identity.version,
+			byoh_format_size((uint64_t)st.st_size, size));
+	printf("%s\n", hex);
+	return 0;
+}
+
+static int build_bundle(struct build *build, struct byoh_error *err)
+{
+	CLEANUP_FREE char *default_cache = NULL;
+	int r = byoh_spec_load(build->spec_path, &build->spec, err);
+
+	if (r == 0 && !build->cache) {
+		r = byoh_cache_default(&default_cache, err);
+		build->cache = default_cache;
+	}
+	if (r == 0)
+		r = byoh_cli_read_key(build->key, build->passphrase_file, &build->private_key, err);
+	if (r == 0)
+		r = identify(build, err);
+	if (r == 0)
+		r = make_scratch(build, err);
+	if (r == 0)
+		r = byoh_tree_collect(build->spec, build->cache, build->scratch, build->allow_unlocked,
+				      &build->tree, err);
+	if (r == 0)
+		r = add_own_files(build, err);
+	return r < 0 ? r : pack(build, err);
+}
+
+static int take_option(struct build *build, int c, struct byoh_error *err)
+{
+	switch (c) {
+	case 'k':
+		build->key = optarg;
+		return 0;
+	case 'p':
+		build->passphrase_file = optarg;
+		return 0;
+	case 'o':
+		build->out = optarg;
+		return 0;
+	case 'c':
+		build->cache = optarg;
+		return 0;
+	case 's':
+		build->stub = optarg;
+		return 0;
+	case 'u':
+		build->allow_unlocked = true;
+		return 0;
+	case 'q':
+		build->quiet = true;
+		return 0;
+	case 'l':
+		return byoh_cli_number(optarg, "level", 1, 22, &build->level, err);
+	default:
+		return byoh_cli_number(optarg, "threads", 1, 64, &build->threads, err);
+	}
+}
+
+static int run(int argc, char **argv, struct byoh_error *err)
+{
+	static const struct option options[] = {
+		{ "key", required_argument, NULL, 'k' },     { "passphrase-file", required_argument, NULL, 'p' },
+		{ "out", required_argument, NULL, 'o' },     { "cache", required_argument, NULL, 'c' },
+		{ "stub", required_argument, NULL, 's' },    { "allow-unlocked", no_argument, NULL, 'u' },
+		{ "quiet", no_argument, NULL, 'q' },	     { "level", required_argument, NULL, 'l' },
+		{ "threads", required_argument, NULL, 't' }, { 0 }
+	};
+	CLEANUP(release_build) struct build build = { .level = BYOH_PACK_LEVEL_DEFAULT };
+	int c, r;
+
+	while ((c = byoh_cli_next_option(argc, argv, options)) > 0) {
+		r = take_option(&build, c, err);
+		if (r < 0)
+			return r;
+	}
+	if (c < -1)
+		return byoh_cli_bad_option(argv, err);
+	if (optind + 1 != argc || !build.key || !build.out)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "build needs a spec, --key and --out");
+	if (!ends_with(build.out, ".run") && !ends_with(build.out, ".bundle"))
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "--out %s: the name must end in .run or .bundle", build.out);
+	build.spec_path = argv[optind];
+	return build_bundle(&build, err);
+}
+
+const struct byoh_cli_verb byoh_cli_build = {
+	"build",
+	"build SPEC --key private.pem --out FILE.run|FILE.bundle [--cache DIR] [--stub byoh-install]\n"
+	"        [--passphrase-file FILE] [--level 1-22] [--threads N] [--allow-unlocked] [--quiet]",
+	"Pack the sources of a spec and sign the bundle; prints its id.", run,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of byoh-bundle. Each is a file of its own; the table in main.c gives help its text. */
+#ifndef BYOH_BUNDLE_CLI_CLI_H
+#define BYOH_BUNDLE_CLI_CLI_H
+
+#include "bundle/base/error.h"
+
+struct byoh_cli_verb {
+	const char *name;    /* "build" */
+	const char *usage;   /* "build SPEC --key private.pem --out FILE [...]" */
+	const char *summary; /* one line */
+	int (*run)(int argc, char **argv, struct byoh_error *err); /* argv[0] is the verb */
+};
+
+extern const struct byoh_cli_verb byoh_cli_build, byoh_cli_fetch, byoh_cli_inspect, byoh_cli_keygen,
+	byoh_cli_lock, byoh_cli_verify;
+
+#endif

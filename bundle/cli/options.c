@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bundle/cli/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+
+#define PASSPHRASE_MAX ((size_t)4096)
+
+int byoh_cli_next_option(int argc, char **argv, const struct option *options)
+{
+	int c;
+
+	opterr = 0;
+	c = getopt_long(argc, argv, ":", options, NULL);
+	return c == '?' || c == ':' ? -2 : c;
+}
+
+int byoh_cli_bad_option(char **argv, struct byoh_error *err)
+{
+	return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "unknown option, or a value is missing: %s",
+			 argv[optind - 1]);
+}
+
+int byoh_cli_read_passphrase(const char *file, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	int r;
+
+	if (!file)
+		return 0;
+	r = byoh_read_named_file(file, PASSPHRASE_MAX, ret, err);
+	if (r < 0)
+		return r;
+	if (ret->data)
+		ret->size = strcspn(ret->data, "\r\n");
+	if (!ret->size)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "%s: the passphrase is empty", file);
+	ret->data[ret->size] = '\0';
+	return 0;
+}
+
+int byoh_cli_read_key(const char *path, const char *passphrase_file, struct byoh_private_key **ret,
+		      struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer passphrase = {0};
+	int r = byoh_cli_read_passphrase(passphrase_file, &passphrase, err);
+
+	if (r == 0)
+		r = byoh_private_key_read(path, passphrase_file ? byoh_buffer_text(&passphrase) : NULL, ret,
+					  err);
+	if (passphrase.data)
+		OPENSSL_cleanse(passphrase.data, passphrase.size);
+	return r;
+}
+
+int byoh_cli_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t *ret,
+		    struct byoh_error *err)
+{
+	char *end;
+	unsigned long long value;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno || !*text || *end || *text == '-' || value < min || value > max)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--%s must be a number from %llu to %llu",
+				 option, (unsigned long long)min, (unsigned long long)max);
+	*ret = value;
+	return 0;
+}
