@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sections that are plain fields, and the defaults. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle/base/cleanup.h"
+#include "installer/config-fields.h"
+#include "installer/config-syntax.h"
+
+#define AT(member) offsetof(struct byoh_config, member)
+#define CONFLIST_MAX_SIZE ((size_t)256 << 10)
+#define HOST_NAME_LABEL_MAX 63 /* Linux takes 64, but the name becomes a node's label too */
+
+static bool is_hostname(const char *text)
+{
+	return byoh_is_dns_name(text, HOST_NAME_LABEL_MAX) && text[strspn(text, "0123456789.")];
+}
+
+static bool is_namespace(const char *text)
+{
+	return byoh_is_dns_name(text, 63) && !strchr(text, '.');
+}
+
+static bool is_metrics(const char *text)
+{
+	return strcmp(text, "0") == 0 || byoh_is_host_port(text, true);
+}
+
+/* Names separated by single spaces, as a line of /etc/hosts has them. */
+static bool is_host_names(const char *text)
+{
+	CLEANUP_FREE char *copy = strdup(text);
+	char *rest = copy, *name;
+
+	if (!copy || !*copy)
+		return false;
+	while ((name = strsep(&rest, " ")))
+		if (!byoh_is_dns_name(name, 253))
+			return false;
+	return true;
+}
+
+static int read_join(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		     struct byoh_error *err)
+{
+	static const char *const modes[] = { "agent", "kubeadm", "tlsBootstrap", "none", NULL };
+	static const struct byoh_field fields[] = {
+		{ .key = "mode", .type = BYOH_FIELD_CHOICE, .offset = AT(join_mode), .choices = modes },
+	};
+
+	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+}
+
+static int check_node(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		      struct byoh_error *err)
+{
+	const struct byoh_pairs *labels = &reader->config->node.labels;
+
+	for (size_t i = 0; i < labels->count; i++)
+		if (!byoh_kubelet_may_set_label(labels->items[i].key))
+			return byoh_yaml_fail(reader->doc,
+					      byoh_config_key_node(byoh_yaml_get(map, "labels"),
+								   labels->items[i].key),
+					      err,
+					      "the kubelet may not give itself the label \"%.100s\" and would "
+					      "not start; set it from the control plane (kubectl label node)",
+					      labels->items[i].key);
+	return 0;
+}
+
+static int read_node(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		     struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = {
+		{ .key = "ip", .type = BYOH_FIELD_STRING, .offset = AT(node.ip),
+		  .valid = byoh_is_node_ip, .form = "an IP address of this host" },
+		{ .key = "labels", .type = BYOH_FIELD_PAIRS, .offset = AT(node.labels),
+		  .valid = byoh_is_label_value, .valid_key = byoh_is_label_key,
+		  .form = "Kubernetes labels (at most 63 of A-Z, a-z, 0-9, \"-_.\"; a key may have a "
+			  "domain/ in front)" },
+		{ .key = "taints", .type = BYOH_FIELD_STRINGS, .offset = AT(node.taints),
+		  .valid = byoh_is_taint,
+		  .form = "a list of KEY=VALUE:EFFECT or KEY:EFFECT with NoSchedule, PreferNoSchedule or "
+			  "NoExecute" },
+		{ .key = "servingCertificates", .type = BYOH_FIELD_BOOL,
+		  .offset = AT(node.serving_certificates) },
+		{ .key = "maxPods", .type = BYOH_FIELD_NUMBER, .offset = AT(node.max_pods),
+		  .min = 1, .max = 10000 },
+	};
+	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+
+	return r < 0 ? r : check_node(reader, map, err);
+}
+
+static int read_agent(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		      struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = {
+		{ .key = "namespace", .type = BYOH_FIELD_STRING, .offset = AT(agent.namespace_name),
+		  .valid = is_namespace, .form = "a namespace (a-z, 0-9, -)" },
+		{ .key = "metrics", .type = BYOH_FIELD_STRING, .offset = AT(agent.metrics),
+		  .valid = is_metrics, .form = "\"0\" for none, or ADDRESS:PORT" },
+		{ .key = "hostLabels", .type = BYOH_FIELD_PAIRS, .offset = AT(agent.host_labels),
+		  .valid = byoh_is_label_value, .valid_key = byoh_is_label_key,
+		  .form = "Kubernetes labels (at most 63 of A-Z, a-z, 0-9, \"-_.\"; a key may have a "
+			  "domain/ in front)" },
+	};
+
+	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+}
+
+static int read_host(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		     struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = {
+		{ .key = "hostname", .type = BYOH_FIELD_STRING, .offset = AT(host.hostname),
+		  .valid = is_hostname,
+		  .form = "a lower-case host name of at most 63 characters (a-z, 0-9, - and dots)" },
+		{ .key = "swap", .type = BYOH_FIELD_BOOL, .offset = AT(host.swap) },
+		{ .key = "ntp", .type = BYOH_FIELD_STRINGS, .offset = AT(host.ntp),
+		  .valid = byoh_is_host, .form = "a list of host names or addresses of time servers" },
+		{ .key = "hosts", .type = BYOH_FIELD_PAIRS, .offset = AT(host.hosts),
+		  .valid = is_host_names, .valid_key = byoh_is_ip,
+		  .form = "addresses with their names, {10.0.0.1: \"api.lan api\"}" },
+		{ .key = "slices", .type = BYOH_FIELD_BOOL, .offset = AT(host.slices) },
+	};
+
+	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+}
+
+static int read_containerd(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+			   struct byoh_error *err)
+{
+	static const char *const existing[] = { "refuse", "adopt", "replace", NULL };
+	static const struct byoh_field fields[] = {
+		{ .key = "existing", .type = BYOH_FIELD_CHOICE, .offset = AT(containerd.existing),
+		  .choices = existing },
+		{ .key = "root", .type = BYOH_FIELD_STRING, .offset = AT(containerd.root),
+		  .valid = byoh_is_host_path, .form = "an absolute path without spaces or quotes" },
+		{ .key = "sandboxImage", .type = BYOH_FIELD_STRING, .offset = AT(containerd.sandbox_image),
+		  .valid = byoh_is_image_reference,
+		  .form = "an image with its tag, like registry.k8s.io/pause:3.10.2" },
+	};
+
+	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+}
+
+static int read_policy(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		       struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = {
+		{ .key = "threshold", .type = BYOH_FIELD_NUMBER, .offset = AT(policy.threshold),
+		  .min = 1, .max = 32 },
+		{ .key = "requireConfigSignature", .type = BYOH_FIELD_BOOL,
+		  .offset = AT(policy.config_signature) },
+	};
+
+	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+}
+
+/* containerd loads no network at all from a list that it cannot read: better said here. */
+static int check_conflist(const struct byoh_buffer *conflist, const char *name, struct byoh_error *err)
+{
+	CLEANUP_YAML struct byoh_yaml *doc = NULL;
+	const struct byoh_yaml_node *root, *plugins = NULL;
+	const char *text = NULL;
+	int r = byoh_yaml_parse(conflist->data, conflist->size, name, BYOH_ERROR_CONFIG, &doc, err);
+
+	if (r < 0)
+		return r;
+	root = byoh_yaml_root(doc);
+	/* YAML that is no JSON would pass here and not in containerd. */
+	if (!root || root->type != BYOH_YAML_MAPPING ||
+	    conflist->data[strspn(conflist->data, " \t\r\n")] != '{')
+		return byoh_yaml_fail(doc, root, err, "a CNI network list is a JSON object");
+	r = byoh_yaml_read_string(doc, root, "cniVersion", true, &text, err);
+	if (r == 0)
+		r = byoh_yaml_read_string(doc, root, "name", true, &text, err);
+	if (r == 0)
+		r = byoh_yaml_read_node(doc, root, "plugins", BYOH_YAML_SEQUENCE, true, &plugins, err);
+	if (r == 0 && !plugins->count)
+		return byoh_yaml_fail(doc, plugins, err, "\"plugins\" is empty");
+	for (size_t i = 0; r == 0 && i < plugins->count; i++) {
+		if (plugins->items[i]->type != BYOH_YAML_MAPPING)
+			return byoh_yaml_fail(doc, plugins->items[i], err, "a plugin is a JSON object");
+		r = byoh_yaml_read_string(doc, plugins->items[i], "type", true, &text, err);
+	}
+	return r;
+}
+
+static bool is_conflist_name(const char *text)
+{
+	const char *last = strrchr(text, '/');
+	const char *name = last ? last + 1 : text;
+	size_t length = strlen(name);
+
+	if (length <= strlen(".conflist") || length > 128 || name[0] == '.' ||
+	    strcmp(name + length - strlen(".conflist"), ".conflist") != 0)
+		return false;
+	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
+}
+
+int byoh_config_read_cni(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+			 struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = { { .key = "install" } };
+	struct byoh_config *config = reader->config;
+	struct byoh_error inner = BYOH_ERROR_INIT;
+	const struct byoh_yaml_node *install;
+	const char *text = "plugins";
+	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), config, err);
+
+	if (r == 0)
+		r = map ? byoh_yaml_read_string(reader->doc, map, "install", false, &text, err) : 0;
+	if (r < 0 || strcmp(text, "plugins") == 0)
+		return r;
+	install = byoh_yaml_get(map, "install");
+	if (!is_conflist_name(text))
+		return byoh_yaml_fail(reader->doc, install, err,
+				      "\"install\" must be plugins, or a file NAME.conflist to place in "
+				      "/etc/cni/net.d, not \"%.100s\"", text);
+	r = byoh_config_copy(text, &config->cni.conflist_file, err);
+	if (r == 0)
+		r = byoh_config_copy(strrchr(text, '/') ? strrchr(text, '/') + 1 : text,
+				     &config->cni.conflist_name, err);
+	if (r < 0 || reader->without_files)
+		return r;
+	r = byoh_config_file_read(reader, install, CONFLIST_MAX_SIZE, &config->cni.conflist, err);
+	if (r < 0)
+		return r;
+	r = check_conflist(&config->cni.conflist, text, &inner);
+	return r < 0 ? byoh_yaml_fail(reader->doc, install, err, "%s", inner.message) : 0;
+}
+
+struct section {
+	const char *key;
+	int (*read)(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
+		    struct byoh_error *err);
+	unsigned int modes;
+	const char *without_effect;
+};
+
+static const struct section sections[] = {
+	{ "join", read_join, BYOH_MODES_ALL, NULL }, /* first: it says what the others may hold */
+	{ "cluster", byoh_config_read_cluster, BYOH_MODES_ALL, NULL },
+	{ "node", read_node, BYOH_MODES_WITH_KUBELET_FLAGS,
+	  "the kubelet's flags are written by who joins the host, or by nobody" },
+	{ "agent", read_agent, BYOH_MODE(BYOH_JOIN_AGENT), "no agent runs" },
+	{ "host", read_host, BYOH_MODES_ALL, NULL },
+	{ "containerd", read_containerd, BYOH_MODES_ALL, NULL },
+	{ "registries", byoh_config_read_registries, BYOH_MODES_ALL, NULL },
+	{ "kubeProxy", byoh_config_read_kube_proxy, BYOH_MODES_ALL, NULL },
+	{ "cni", byoh_config_read_cni, BYOH_MODES_ALL, NULL },
+	{ "policy", read_policy, BYOH_MODES_ALL, NULL },
+};
+
+int byoh_config_read_sections(const struct byoh_config_reader *reader, const struct byoh_yaml_node *root,
+			      struct byoh_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		const struct section *section = &sections[i];
+		const struct byoh_yaml_node *map = NULL;
+		int r = byoh_config_check_effect(reader, root, section->key, section->modes,
+						 section->without_effect, err);
+
+		if (r == 0)
+			r = byoh_yaml_read_node(reader->doc, root, section->key, BYOH_YAML_MAPPING, false,
+						&map, err);
+		if (r == 0)
+			r = section->read(reader, map, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int set_default(char **field, const char *value, struct byoh_error *err)
+{
+	return *field ? 0 : byoh_config_copy(value, field, err);
+}
+
+int byoh_config_set_defaults(struct byoh_config *config, struct byoh_error *err)
+{
+	const struct {
+		char **field;
+		const char *value;
+	} defaults[] = {
+		{ &config->cluster.pod_cidr, BYOH_DEFAULT_POD_CIDR },
+		{ &config->cluster.service_cidr, BYOH_DEFAULT_SERVICE_CIDR },
+		{ &config->agent.namespace_name, "default" },
+		{ &config->agent.metrics, "0" },
+		{ &config->containerd.root, "/var/lib/containerd" },
+	};
+	char dns[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		int r = set_default(defaults[i].field, defaults[i].value, err);
+
+		if (r < 0)
+			return r;
+	}
+	if (!config->policy.threshold)
+		config->policy.threshold = 1;
+	if (config->cluster.dns)
+		return 0;
+	if (!byoh_cidr_address(config->cluster.service_cidr, 10, dns, sizeof(dns)))
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "serviceCIDR is too small for a DNS address");
+	return byoh_config_copy(dns, &config->cluster.dns, err);
+}
