@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containerd's configuration as a whole small file: version 2 for containerd 1.x, version 3 for 2.x. */
+/* containerd's configuration as a whole small file: version 2 for containerd 1.x, version 3
+ * for 2.x. */
 #include <string.h>
 
 #include "installer/steps/steps-internal.h"
@@ -34,8 +35,8 @@ static const struct value *find_value(const struct value *values, const char *na
 	return NULL;
 }
 
-static int add_line(const char *line, size_t size, const struct value *values, struct byoh_buffer *ret,
-		    struct byoh_error *err)
+static int add_line(const char *line, size_t size, const struct value *values,
+		    struct byoh_buffer *ret, struct byoh_error *err)
 {
 	const char *dollar = memchr(line, '$', size);
 	const struct value *value;
@@ -48,8 +49,8 @@ static int add_line(const char *line, size_t size, const struct value *values, s
 		return 0;
 	rc = byoh_buffer_add(ret, line, (size_t)(dollar - line), err);
 	if (!rc)
-		rc = value->bare ? byoh_buffer_add_string(ret, value->text, err) :
-				   byoh_toml_quote(ret, value->text, err);
+		rc = value->bare ? byoh_buffer_add_string(ret, value->text, err)
+				 : byoh_toml_quote(ret, value->text, err);
 	return rc ? rc : byoh_buffer_add_string(ret, "\n", err);
 }
 
@@ -133,7 +134,8 @@ static const char version_3[] =
 	"      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
 	"        SystemdCgroup = true\n";
 
-static int add_credential(struct byoh_buffer *ret, const char *key, const char *value, struct byoh_error *err)
+static int add_credential(struct byoh_buffer *ret, const char *key, const char *value,
+			  struct byoh_error *err)
 {
 	int rc;
 
@@ -146,15 +148,17 @@ static int add_credential(struct byoh_buffer *ret, const char *key, const char *
 }
 
 /* hosts.toml of containerd 1.x cannot log in, but this can stand beside config_path. */
-static int add_credentials(const struct byoh_registry_config *registry, struct byoh_buffer *ret, bool *ret_any,
-			   struct byoh_error *err)
+static int add_credentials(const struct byoh_registry_config *registry, struct byoh_buffer *ret,
+			   bool *ret_any, struct byoh_error *err)
 {
 	int rc;
 
-	if (!registry->username && !registry->password && !registry->auth && !registry->identity_token)
+	if (!registry->username && !registry->password && !registry->auth &&
+	    !registry->identity_token)
 		return 0;
 	*ret_any = true;
-	rc = byoh_buffer_add_string(ret, "\n    [plugins.\"io.containerd.grpc.v1.cri\".registry.configs.", err);
+	rc = byoh_buffer_add_string(
+		ret, "\n    [plugins.\"io.containerd.grpc.v1.cri\".registry.configs.", err);
 	if (!rc)
 		rc = byoh_toml_quote(ret, registry->registry, err);
 	if (!rc)
@@ -168,8 +172,8 @@ static int add_credentials(const struct byoh_registry_config *registry, struct b
 	return rc ? rc : add_credential(ret, "identitytoken", registry->identity_token, err);
 }
 
-int byoh_containerd_config(const struct byoh_containerd_input *input, struct byoh_buffer *ret, bool *ret_secret,
-			   struct byoh_error *err)
+int byoh_containerd_config(const struct byoh_containerd_input *input, struct byoh_buffer *ret,
+			   bool *ret_secret, struct byoh_error *err)
 {
 	bool lists = input->minor >= 1 || input->major > 2;
 	const struct value values[] = {

@@ -7,7 +7,8 @@
 #include "installer/credentials.h"
 #include "installer/steps/steps-internal.h"
 
-int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *step,
+			 struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = { 0 };
@@ -29,11 +30,13 @@ int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *
 		rc = byoh_containerd_config(&values, &text, &secret, err);
 	if (rc)
 		return rc;
-	rc = secret ? byoh_steps_secret(input, step, BYOH_CONTAINERD_CONFIG, &text, err) :
-		      byoh_steps_file(input, step, BYOH_CONTAINERD_CONFIG, 0644, text.data, text.size, NULL, err);
+	rc = secret ? byoh_steps_secret(input, step, BYOH_CONTAINERD_CONFIG, &text, err)
+		    : byoh_steps_file(input, step, BYOH_CONTAINERD_CONFIG, 0644, text.data,
+				      text.size, NULL, err);
 	if (rc || !step->action_count)
 		return rc;
-	return byoh_step_sentence(step, err, "Configure containerd %u.%u", values.major, values.minor);
+	return byoh_step_sentence(step, err, "Configure containerd %u.%u", values.major,
+				  values.minor);
 }
 
 static const struct byoh_mirror *mirror_of(const struct byoh_config *config, const char *registry)
@@ -47,7 +50,8 @@ static const struct byoh_mirror *mirror_of(const struct byoh_config *config, con
 /* The name becomes a folder's. */
 static int check_registry(const char *registry, struct byoh_error *err)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-[]";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-[]";
 
 	if (!strcmp(registry, "*"))
 		return 0;
@@ -55,11 +59,12 @@ static int check_registry(const char *registry, struct byoh_error *err)
 		return 0;
 	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 			 "registries: \"%s\" is no registry; write its host and port, such as "
-			 "registry.lan:5000, or \"*\" for all others", registry);
+			 "registry.lan:5000, or \"*\" for all others",
+			 registry);
 }
 
-static int place_registry(const struct byoh_plan_input *input, struct byoh_step *step, const char *registry,
-			  bool with_credentials, struct byoh_error *err)
+static int place_registry(const struct byoh_plan_input *input, struct byoh_step *step,
+			  const char *registry, bool with_credentials, struct byoh_error *err)
 {
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = { 0 };
 	CLEANUP_FREE char *path = NULL;
@@ -80,7 +85,8 @@ static int place_registry(const struct byoh_plan_input *input, struct byoh_step 
 	return byoh_steps_file(input, step, path, 0644, text.data, text.size, NULL, err);
 }
 
-int byoh_step_registries(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_registries(const struct byoh_plan_input *input, struct byoh_step *step,
+			 struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	unsigned int major, minor;
@@ -95,7 +101,8 @@ int byoh_step_registries(const struct byoh_plan_input *input, struct byoh_step *
 	for (size_t i = 0; !rc && i < config->registry_config_count; i++) {
 		if (mirror_of(config, config->registry_configs[i].registry))
 			continue;
-		rc = place_registry(input, step, config->registry_configs[i].registry, major >= 2, err);
+		rc = place_registry(input, step, config->registry_configs[i].registry, major >= 2,
+				    err);
 		count++;
 	}
 	if (rc || !step->action_count)
@@ -103,7 +110,8 @@ int byoh_step_registries(const struct byoh_plan_input *input, struct byoh_step *
 	return byoh_step_sentence(step, err, "Tell containerd about %zu registries", count);
 }
 
-int byoh_step_crictl(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_crictl(const struct byoh_plan_input *input, struct byoh_step *step,
+		     struct byoh_error *err)
 {
 	int rc;
 
@@ -113,7 +121,8 @@ int byoh_step_crictl(const struct byoh_plan_input *input, struct byoh_step *step
 			     "runtime-endpoint: " BYOH_CONTAINERD_ENDPOINT "\n"
 			     "image-endpoint: " BYOH_CONTAINERD_ENDPOINT "\n"
 			     "timeout: 10\n"
-			     "debug: false\n", err);
+			     "debug: false\n",
+			     err);
 	if (rc || !step->action_count)
 		return rc;
 	return byoh_step_sentence(step, err, "Point crictl to containerd");

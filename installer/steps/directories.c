@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Folders that containerd, the kubelet and the agent expect, with the modes that they use themselves. */
+/* Folders that containerd, the kubelet and the agent expect, with the modes that they use
+ * themselves. */
 #include "bundle/base/cleanup.h"
 #include "installer/steps/steps-internal.h"
 
@@ -22,7 +23,8 @@ static const struct {
 	{ BYOH_BIN_KUBE_PROXY, "/var/lib/kube-proxy", 0755 },
 };
 
-int byoh_step_directories(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_directories(const struct byoh_plan_input *input, struct byoh_step *step,
+			  struct byoh_error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		int rc;

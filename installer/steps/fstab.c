@@ -38,8 +38,8 @@ static bool is_marked(const char *line, size_t size)
 	return size >= strlen(MARKER) && !memcmp(line, MARKER, strlen(MARKER));
 }
 
-int byoh_fstab_without_swap(const char *text, size_t size, struct byoh_buffer *ret, size_t *ret_entries,
-			    struct byoh_error *err)
+int byoh_fstab_without_swap(const char *text, size_t size, struct byoh_buffer *ret,
+			    size_t *ret_entries, struct byoh_error *err)
 {
 	size_t entries = 0;
 	int rc = 0;

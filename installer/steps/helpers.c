@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bundle/base/path.h"
@@ -9,8 +10,11 @@
 #define TEXT_MAX ((size_t)4 << 20)
 
 const char *const byoh_steps_unit_folders[] = {
-	"/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
-	"/lib/systemd/system", NULL,
+	"/etc/systemd/system",
+	"/usr/local/lib/systemd/system",
+	"/usr/lib/systemd/system",
+	"/lib/systemd/system",
+	NULL,
 };
 
 bool byoh_steps_brings(const struct byoh_plan_input *input, const char *path)
@@ -28,8 +32,8 @@ bool byoh_steps_runs_kubelet(const struct byoh_plan_input *input)
 
 bool byoh_steps_runs_kube_proxy(const struct byoh_plan_input *input)
 {
-	return input->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP && input->config->kube_proxy.manage &&
-	       byoh_steps_brings(input, BYOH_BIN_KUBE_PROXY);
+	return input->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP &&
+	       input->config->kube_proxy.manage && byoh_steps_brings(input, BYOH_BIN_KUBE_PROXY);
 }
 
 bool byoh_steps_knows_kube_proxy(const struct byoh_plan_input *input)
@@ -47,8 +51,9 @@ bool byoh_steps_can_join(const struct byoh_plan_input *input)
 	return config->cluster.server && config->cluster.ca.size && config->cluster.token;
 }
 
-int byoh_steps_file(const struct byoh_plan_input *input, struct byoh_step *step, const char *path, mode_t mode,
-		    const void *bytes, size_t size, struct byoh_action **ret, struct byoh_error *err)
+int byoh_steps_file(const struct byoh_plan_input *input, struct byoh_step *step, const char *path,
+		    mode_t mode, const void *bytes, size_t size, struct byoh_action **ret,
+		    struct byoh_error *err)
 {
 	if (ret)
 		*ret = NULL;
@@ -57,8 +62,8 @@ int byoh_steps_file(const struct byoh_plan_input *input, struct byoh_step *step,
 	return byoh_step_file(step, path, mode, bytes ? bytes : "", size, ret, err);
 }
 
-int byoh_steps_text(const struct byoh_plan_input *input, struct byoh_step *step, const char *path, mode_t mode,
-		    const char *text, struct byoh_error *err)
+int byoh_steps_text(const struct byoh_plan_input *input, struct byoh_step *step, const char *path,
+		    mode_t mode, const char *text, struct byoh_error *err)
 {
 	return byoh_steps_file(input, step, path, mode, text, strlen(text), NULL, err);
 }
@@ -80,8 +85,8 @@ int byoh_steps_enable(struct byoh_step *step, const char *unit, struct byoh_erro
 	return byoh_step_enable(step, unit, BYOH_UNIT_DIR, "multi-user.target", err);
 }
 
-int byoh_steps_read(const struct byoh_host *host, const char *path, struct byoh_buffer *ret, mode_t *ret_mode,
-		    struct byoh_error *err)
+int byoh_steps_read(const struct byoh_host *host, const char *path, struct byoh_buffer *ret,
+		    mode_t *ret_mode, struct byoh_error *err)
 {
 	struct stat status;
 	int rc;
@@ -90,16 +95,19 @@ int byoh_steps_read(const struct byoh_host *host, const char *path, struct byoh_
 	if (rc == -ENOENT)
 		return rc;
 	if (rc)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "cannot look at %s: %s", path, strerror(-rc));
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "cannot look at %s: %s", path,
+				 strerror(-rc));
 	if (!S_ISREG(status.st_mode))
 		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EINVAL,
-				 "%s is no regular file and would have to be changed; make it one", path);
+				 "%s is no regular file and would have to be changed; make it one",
+				 path);
 	if (ret_mode)
 		*ret_mode = status.st_mode & 07777;
 	return byoh_read_file(host->root_fd, path, TEXT_MAX, ret, err);
 }
 
-/* Not byoh_exists_beneath: that counts a link in the way (/lib on a merged /usr) as something there. */
+/* Not byoh_exists_beneath: that counts a link in the way (/lib on a merged /usr) as something
+ * there. */
 bool byoh_steps_exists(const struct byoh_host *host, const char *path)
 {
 	struct stat status;
@@ -124,9 +132,10 @@ int byoh_steps_one_line(const char *value, const char *what, struct byoh_error *
 {
 	for (const char *at = value; *at; at++)
 		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
-					 "%s holds a control character; it has to be plain text on one line",
-					 what);
+			return byoh_fail(
+				err, BYOH_ERROR_CONFIG, EINVAL,
+				"%s holds a control character; it has to be plain text on one line",
+				what);
 	return 0;
 }
 
@@ -154,16 +163,21 @@ bool byoh_steps_version(const char *text, unsigned int *ret_major, unsigned int 
 int byoh_steps_containerd_version(const struct byoh_plan_input *input, unsigned int *ret_major,
 				  unsigned int *ret_minor, struct byoh_error *err)
 {
-	const struct byoh_component *component = byoh_manifest_component(input->manifest, "containerd");
+	const struct byoh_component *component =
+		byoh_manifest_component(input->manifest, "containerd");
 
 	if (!component || !component->version)
-		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG,
-				 "the bundle brings %s but no component \"containerd\" with its version, which "
-				 "its configuration depends on; build it again with one", BYOH_BIN_CONTAINERD);
+		return byoh_fail(
+			err, BYOH_ERROR_FORMAT, EBADMSG,
+			"the bundle brings %s but no component \"containerd\" with its version, which "
+			"its configuration depends on; build it again with one",
+			BYOH_BIN_CONTAINERD);
 	if (!byoh_steps_version(component->version, ret_major, ret_minor) || *ret_major < 1)
-		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG,
-				 "the bundle's containerd has the version \"%s\", which is none that can be "
-				 "configured (1.x and 2.x can)", component->version);
+		return byoh_fail(
+			err, BYOH_ERROR_FORMAT, EBADMSG,
+			"the bundle's containerd has the version \"%s\", which is none that can be "
+			"configured (1.x and 2.x can)",
+			component->version);
 	return 0;
 }
 
@@ -184,7 +198,8 @@ static const char *bundled_pause(const struct byoh_manifest *manifest)
 	return NULL;
 }
 
-int byoh_steps_sandbox_image(const struct byoh_plan_input *input, const char **ret, struct byoh_error *err)
+int byoh_steps_sandbox_image(const struct byoh_plan_input *input, const char **ret,
+			     struct byoh_error *err)
 {
 	const char *asked = input->config->containerd.sandbox_image;
 	const char *brought = bundled_pause(input->manifest);
@@ -194,31 +209,36 @@ int byoh_steps_sandbox_image(const struct byoh_plan_input *input, const char **r
 	if (!asked || !input->manifest->image_count || input->config->mirror_count ||
 	    byoh_manifest_image(input->manifest, asked))
 		return 0;
-	return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT,
-			 "containerd.sandboxImage: \"%s\" is none of the bundle's images, so no pod could start "
-			 "without a network; %s%s%s", asked,
-			 brought ? "leave the key out or write \"" : "bring it in the bundle",
-			 brought ? brought : "", brought ? "\"" : "");
+	return byoh_fail(
+		err, BYOH_ERROR_CONFIG, ENOENT,
+		"containerd.sandboxImage: \"%s\" is none of the bundle's images, so no pod could start "
+		"without a network; %s%s%s",
+		asked, brought ? "leave the key out or write \"" : "bring it in the bundle",
+		brought ? brought : "", brought ? "\"" : "");
 }
 
 int byoh_steps_kubelet_input(const struct byoh_plan_input *input, struct byoh_kubelet_input *ret,
 			     struct byoh_error *err)
 {
-	const struct byoh_component *containerd = byoh_manifest_component(input->manifest, "containerd");
+	const struct byoh_component *containerd =
+		byoh_manifest_component(input->manifest, "containerd");
 	int rc;
 
 	*ret = (struct byoh_kubelet_input){
 		.config = input->config,
-		.resolv_conf = input->host->has_resolved ? "/run/systemd/resolve/resolv.conf" : NULL,
+		.resolv_conf =
+			input->host->has_resolved ? "/run/systemd/resolve/resolv.conf" : NULL,
 	};
 	if (!input->manifest->kubernetes)
-		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG,
-				 "the bundle brings %s but its manifest names no Kubernetes version, which its "
-				 "configuration depends on; build it again with `kubernetes:` in the spec",
-				 BYOH_BIN_KUBELET);
+		return byoh_fail(
+			err, BYOH_ERROR_FORMAT, EBADMSG,
+			"the bundle brings %s but its manifest names no Kubernetes version, which its "
+			"configuration depends on; build it again with `kubernetes:` in the spec",
+			BYOH_BIN_KUBELET);
 	rc = byoh_kubernetes_version_parse(input->manifest->kubernetes, &ret->version, err);
 	if (rc)
 		return rc;
-	ret->images_pinned = byoh_images_can_be_pinned(&ret->version, containerd ? containerd->version : NULL);
+	ret->images_pinned =
+		byoh_images_can_be_pinned(&ret->version, containerd ? containerd->version : NULL);
 	return byoh_steps_sandbox_image(input, &ret->sandbox_image, err);
 }

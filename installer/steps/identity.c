@@ -9,7 +9,8 @@
 #define BEGIN_LINE "# byoh-install: begin\n"
 #define END_LINE "# byoh-install: end\n"
 
-int byoh_step_host_name(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_host_name(const struct byoh_plan_input *input, struct byoh_step *step,
+			struct byoh_error *err)
 {
 	const char *name = input->config->host.hostname;
 	CLEANUP_FREE char *line = NULL;
@@ -42,7 +43,8 @@ static const char *find_line(const char *text, size_t size, const char *line)
 	return NULL;
 }
 
-static int add_block(const struct byoh_pairs *pairs, struct byoh_buffer *ret, struct byoh_error *err)
+static int add_block(const struct byoh_pairs *pairs, struct byoh_buffer *ret,
+		     struct byoh_error *err)
 {
 	int rc;
 
@@ -63,8 +65,8 @@ static int add_block(const struct byoh_pairs *pairs, struct byoh_buffer *ret, st
 	return rc ? rc : byoh_buffer_add_string(ret, END_LINE, err);
 }
 
-int byoh_hosts_with(const char *text, size_t size, const struct byoh_pairs *pairs, struct byoh_buffer *ret,
-		    bool *ret_had_block, struct byoh_error *err)
+int byoh_hosts_with(const char *text, size_t size, const struct byoh_pairs *pairs,
+		    struct byoh_buffer *ret, bool *ret_had_block, struct byoh_error *err)
 {
 	const char *begin = find_line(text, size, BEGIN_LINE);
 	const char *end = begin ? find_line(begin, size - (size_t)(begin - text), END_LINE) : NULL;
@@ -83,7 +85,8 @@ int byoh_hosts_with(const char *text, size_t size, const struct byoh_pairs *pair
 	return rc || !pairs->count ? rc : add_block(pairs, ret, err);
 }
 
-int byoh_step_host_table(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_host_table(const struct byoh_plan_input *input, struct byoh_step *step,
+			 struct byoh_error *err)
 {
 	const struct byoh_pairs *pairs = &input->config->host.hosts;
 	CLEANUP_BUFFER struct byoh_buffer old = { 0 };
@@ -118,9 +121,11 @@ static int time_sources(const struct byoh_strings *servers, const char *head, co
 	return rc;
 }
 
-/* The service reads its new source when it is restarted; a host that keeps time otherwise goes on. */
-static int place_sources(const struct byoh_plan_input *input, struct byoh_step *step, const char *path,
-			 const struct byoh_buffer *text, const char *unit, struct byoh_error *err)
+/* The service reads its new source when it is restarted; a host that keeps time otherwise goes on.
+ */
+static int place_sources(const struct byoh_plan_input *input, struct byoh_step *step,
+			 const char *path, const struct byoh_buffer *text, const char *unit,
+			 struct byoh_error *err)
 {
 	const char *const restart_on[] = { path, NULL };
 	int rc;
@@ -133,7 +138,8 @@ static int place_sources(const struct byoh_plan_input *input, struct byoh_step *
 	return rc;
 }
 
-int byoh_step_time(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_time(const struct byoh_plan_input *input, struct byoh_step *step,
+		   struct byoh_error *err)
 {
 	const struct byoh_strings *servers = &input->config->host.ntp;
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
@@ -151,13 +157,14 @@ int byoh_step_time(const struct byoh_plan_input *input, struct byoh_step *step, 
 		rc = time_sources(servers, "[Time]\nNTP=", "", " ", &text, err);
 		if (!rc) {
 			text.data[text.size - 1] = '\n';
-			rc = place_sources(input, step, "/etc/systemd/timesyncd.conf.d/byoh.conf", &text,
-					   "systemd-timesyncd.service", err);
+			rc = place_sources(input, step, "/etc/systemd/timesyncd.conf.d/byoh.conf",
+					   &text, "systemd-timesyncd.service", err);
 		}
 	} else {
-		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT,
-				 "host.ntp: this host has neither chrony with /etc/chrony/sources.d nor "
-				 "systemd-timesyncd; leave the key out and keep the time by other means");
+		return byoh_fail(
+			err, BYOH_ERROR_CONFIG, ENOENT,
+			"host.ntp: this host has neither chrony with /etc/chrony/sources.d nor "
+			"systemd-timesyncd; leave the key out and keep the time by other means");
 	}
 	if (rc)
 		return rc;

@@ -48,7 +48,8 @@ static const struct {
 	{ "ip_vs_sh", FOR_IPVS, true },
 };
 
-int byoh_step_modules(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_modules(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer names = { 0 };
 	size_t count = 0;
@@ -64,7 +65,8 @@ int byoh_step_modules(const struct byoh_plan_input *input, struct byoh_step *ste
 	}
 	if (!count)
 		return 0;
-	rc = byoh_steps_text(input, step, "/etc/modules-load.d/byoh.conf", 0644, byoh_buffer_text(&names), err);
+	rc = byoh_steps_text(input, step, "/etc/modules-load.d/byoh.conf", 0644,
+			     byoh_buffer_text(&names), err);
 	for (size_t i = 0; !rc && i < ARRAY_SIZE(modules); i++) {
 		struct byoh_action *action;
 
@@ -79,8 +81,9 @@ int byoh_step_modules(const struct byoh_plan_input *input, struct byoh_step *ste
 	return byoh_step_sentence(step, err, "Load %zu kernel modules, at every boot too", count);
 }
 
-/* Forwarding of IPv6 only where pods have such addresses: it makes a host ignore router advertisements.
- * The watches are the kernel's own ceiling for its default, so that no big host is given fewer. */
+/* Forwarding of IPv6 only where pods have such addresses: it makes a host ignore router
+ * advertisements. The watches are the kernel's own ceiling for its default, so that no big host is
+ * given fewer. */
 static const struct {
 	const char *key, *value;
 	enum needed_for what;
@@ -105,25 +108,29 @@ int byoh_step_kernel_parameters(const struct byoh_plan_input *input, struct byoh
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
 		if (!is_needed(input, parameters[i].what))
 			continue;
-		rc = byoh_buffer_printf(&text, err, "%s = %s\n", parameters[i].key, parameters[i].value);
+		rc = byoh_buffer_printf(&text, err, "%s = %s\n", parameters[i].key,
+					parameters[i].value);
 		if (rc)
 			return rc;
 		count++;
 	}
 	if (!count)
 		return 0;
-	/* Sorted behind 99-sysctl.conf, since the last file wins. The agent sets its own copy's values again
-	 * every few minutes, and that copy holds nothing that it would have to skip. */
-	rc = byoh_steps_text(input, step, "/etc/sysctl.d/99-zz-byoh.conf", 0644, byoh_buffer_text(&text), err);
+	/* Sorted behind 99-sysctl.conf, since the last file wins. The agent sets its own copy's
+	 * values again every few minutes, and that copy holds nothing that it would have to skip.
+	 */
+	rc = byoh_steps_text(input, step, "/etc/sysctl.d/99-zz-byoh.conf", 0644,
+			     byoh_buffer_text(&text), err);
 	if (!rc)
-		rc = byoh_steps_text(input, step, "/etc/byoh/sysctl.conf", 0644, byoh_buffer_text(&text), err);
+		rc = byoh_steps_text(input, step, "/etc/byoh/sysctl.conf", 0644,
+				     byoh_buffer_text(&text), err);
 	for (size_t i = 0; !rc && i < ARRAY_SIZE(parameters); i++) {
 		struct byoh_action *action;
 
 		if (!is_needed(input, parameters[i].what))
 			continue;
-		rc = byoh_step_other(step, BYOH_ACTION_SYSCTL, parameters[i].key, parameters[i].value, &action,
-				     err);
+		rc = byoh_step_other(step, BYOH_ACTION_SYSCTL, parameters[i].key,
+				     parameters[i].value, &action, err);
 		if (!rc)
 			action->optional = parameters[i].optional;
 	}

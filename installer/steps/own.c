@@ -11,8 +11,10 @@
 #define OWN_FOLDER "/etc/byoh/"
 
 /* Names in /etc/byoh that have another meaning. */
-static const char *const taken_names[] = { "byoh.yaml",	 "byoh.yaml.sig", "sysctl.conf", "agent.env",
-					   "bootstrap-kubeconfig.conf", "keys.d", "revoked.d" };
+static const char *const taken_names[] = {
+	"byoh.yaml", "byoh.yaml.sig", "sysctl.conf", "agent.env", "bootstrap-kubeconfig.conf",
+	"keys.d",    "revoked.d"
+};
 
 static const struct {
 	const char *path;
@@ -40,7 +42,8 @@ static bool clashes(const struct byoh_step *step, const char *path, const struct
 
 		if (other->kind == BYOH_ACTION_FILE && !strcmp(other->subject, path))
 			return other->content.size != bytes->size ||
-			       (bytes->size && memcmp(other->content.data, bytes->data, bytes->size));
+			       (bytes->size &&
+				memcmp(other->content.data, bytes->data, bytes->size));
 	}
 	return false;
 }
@@ -65,15 +68,19 @@ static int side_file(const struct byoh_plan_input *input, struct byoh_step *step
 	slash = strrchr(named, '/');
 	base = slash ? slash + 1 : named;
 	if (is_taken(base))
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
-				 "the config names the file \"%s\", whose copy in /etc/byoh would stand in "
-				 "another's place; give it another name", named);
+		return byoh_fail(
+			err, BYOH_ERROR_CONFIG, EEXIST,
+			"the config names the file \"%s\", whose copy in /etc/byoh would stand in "
+			"another's place; give it another name",
+			named);
 	if (asprintf(&path, OWN_FOLDER "%s", base) < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	if (clashes(step, path, bytes))
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
-				 "the config names two different files called \"%s\", and their copies in "
-				 "/etc/byoh need different names; rename one", base);
+		return byoh_fail(
+			err, BYOH_ERROR_CONFIG, EEXIST,
+			"the config names two different files called \"%s\", and their copies in "
+			"/etc/byoh need different names; rename one",
+			base);
 	if (stands_already(step, path))
 		return 0;
 	if (secret)
@@ -81,8 +88,8 @@ static int side_file(const struct byoh_plan_input *input, struct byoh_step *step
 	return byoh_steps_file(input, step, path, 0644, bytes->data, bytes->size, NULL, err);
 }
 
-static int token_file(const struct byoh_plan_input *input, struct byoh_step *step, const char *named,
-		      const char *token, struct byoh_error *err)
+static int token_file(const struct byoh_plan_input *input, struct byoh_step *step,
+		      const char *named, const char *token, struct byoh_error *err)
 {
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = { 0 };
 	int rc;
@@ -94,7 +101,8 @@ static int token_file(const struct byoh_plan_input *input, struct byoh_step *ste
 }
 
 /* What the operator's kubeconfig came down to, in the form that this program writes itself. */
-static int kubeconfig_file(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int kubeconfig_file(const struct byoh_plan_input *input, struct byoh_step *step,
+			   struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = { 0 };
@@ -107,27 +115,32 @@ static int kubeconfig_file(const struct byoh_plan_input *input, struct byoh_step
 	return rc ? rc : side_file(input, step, config->cluster.kubeconfig_file, &text, true, err);
 }
 
-static int side_files(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int side_files(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	int rc;
 
 	rc = side_file(input, step, config->cluster.ca_file, &config->cluster.ca, false, err);
 	if (!rc)
-		rc = token_file(input, step, config->cluster.token_file, config->cluster.token, err);
+		rc = token_file(input, step, config->cluster.token_file, config->cluster.token,
+				err);
 	if (!rc)
 		rc = kubeconfig_file(input, step, err);
 	if (!rc)
-		rc = token_file(input, step, config->kube_proxy.token_file, config->kube_proxy.token, err);
+		rc = token_file(input, step, config->kube_proxy.token_file,
+				config->kube_proxy.token, err);
 	if (!rc)
-		rc = side_file(input, step, config->kube_proxy.kubeconfig_file, &config->kube_proxy.kubeconfig,
-			       true, err);
+		rc = side_file(input, step, config->kube_proxy.kubeconfig_file,
+			       &config->kube_proxy.kubeconfig, true, err);
 	if (!rc)
-		rc = side_file(input, step, config->cni.conflist_file, &config->cni.conflist, false, err);
+		rc = side_file(input, step, config->cni.conflist_file, &config->cni.conflist, false,
+			       err);
 	return rc;
 }
 
-int byoh_step_own(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_own(const struct byoh_plan_input *input, struct byoh_step *step,
+		  struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	int rc;

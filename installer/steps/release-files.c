@@ -13,7 +13,8 @@ static bool is_below(const char *path, const char *folder)
 	return !strncmp(path, folder, size) && path[size] == '/';
 }
 
-/* Blobs are material of the images step; the folders down to them lie in one of ours that is made 0700. */
+/* Blobs are material of the images step; the folders down to them lie in one of ours that is made
+ * 0700. */
 static bool belongs_to_images(const struct byoh_file *file)
 {
 	if (is_below(file->path, BYOH_IMAGE_BLOB_DIR) || !strcmp(file->path, BYOH_IMAGE_BLOB_DIR))
@@ -36,7 +37,8 @@ static int add(struct byoh_step *step, const struct byoh_file *file, struct byoh
 }
 
 /* The tool of the new release must be able to mend whatever happens after it, so it comes first. */
-static int add_tool(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int add_tool(const struct byoh_plan_input *input, struct byoh_step *step,
+		    struct byoh_error *err)
 {
 	const struct byoh_file *tool = byoh_index_find(input->index, BYOH_EXECUTABLE_PATH);
 	int rc;

@@ -6,11 +6,11 @@
 #include "bundle/base/cleanup.h"
 #include "installer/steps/steps-internal.h"
 
-/* Folders whose labels follow from where they are; a file that was renamed into place keeps the label of
- * where it was made. /usr/local/bin is everybody's: of it only our files. */
+/* Folders whose labels follow from where they are; a file that was renamed into place keeps the
+ * label of where it was made. /usr/local/bin is everybody's: of it only our files. */
 static const char *const labelled[] = {
-	"/etc/byoh", "/var/lib/byoh", BYOH_UNIT_DIR, "/etc/containerd", "/var/lib/containerd", BYOH_CNI_BIN,
-	BYOH_CNI_CONFIG, "/var/lib/cni", "/etc/kubernetes", "/var/lib/kubelet",
+	"/etc/byoh",  "/var/lib/byoh", BYOH_UNIT_DIR,  "/etc/containerd", "/var/lib/containerd",
+	BYOH_CNI_BIN, BYOH_CNI_CONFIG, "/var/lib/cni", "/etc/kubernetes", "/var/lib/kubelet",
 };
 
 static bool is_covered(const char *path)
@@ -34,9 +34,11 @@ static int relabel(struct byoh_step *step, const char *path, bool optional, stru
 	return rc;
 }
 
-int byoh_step_selinux(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_selinux(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
-	bool node = byoh_steps_brings(input, BYOH_BIN_CONTAINERD) || byoh_steps_brings(input, BYOH_BIN_KUBELET);
+	bool node = byoh_steps_brings(input, BYOH_BIN_CONTAINERD) ||
+		    byoh_steps_brings(input, BYOH_BIN_KUBELET);
 	int rc = 0;
 
 	if (!input->host->selinux_enabled)
@@ -60,22 +62,29 @@ int byoh_step_selinux(const struct byoh_plan_input *input, struct byoh_step *ste
 	return byoh_step_sentence(step, err, "Give the files their SELinux labels");
 }
 
-int byoh_step_systemd(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_systemd(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_TOOL) && !byoh_steps_brings(input, BYOH_BIN_CONTAINERD) &&
-	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) && !byoh_steps_brings(input, BYOH_BIN_AGENT))
+	if (!byoh_steps_brings(input, BYOH_BIN_TOOL) &&
+	    !byoh_steps_brings(input, BYOH_BIN_CONTAINERD) &&
+	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) &&
+	    !byoh_steps_brings(input, BYOH_BIN_AGENT))
 		return 0;
 	rc = byoh_step_other(step, BYOH_ACTION_RELOAD, "systemd", NULL, NULL, err);
 	return rc ? rc : byoh_step_sentence(step, err, "Let systemd read its units again");
 }
 
-int byoh_step_runtime(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_runtime(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
 	static const char *const restart_on[] = {
-		BYOH_BIN_CONTAINERD, BYOH_CONTAINERD_CONFIG, BYOH_UNIT_DIR "/containerd.service",
-		BYOH_UNIT_DIR "/containerd.service.d/20-byoh-slice.conf", NULL,
+		BYOH_BIN_CONTAINERD,
+		BYOH_CONTAINERD_CONFIG,
+		BYOH_UNIT_DIR "/containerd.service",
+		BYOH_UNIT_DIR "/containerd.service.d/20-byoh-slice.conf",
+		NULL,
 	};
 	int rc;
 
@@ -85,7 +94,8 @@ int byoh_step_runtime(const struct byoh_plan_input *input, struct byoh_step *ste
 	return rc ? rc : byoh_step_sentence(step, err, "Start containerd");
 }
 
-int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step,
+		     struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest = input->manifest;
 
@@ -93,7 +103,8 @@ int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step
 		return 0;
 	for (size_t i = 0; i < manifest->image_count; i++) {
 		struct byoh_action *action;
-		int rc = byoh_step_other(step, BYOH_ACTION_IMAGE, manifest->images[i].ref, NULL, &action, err);
+		int rc = byoh_step_other(step, BYOH_ACTION_IMAGE, manifest->images[i].ref, NULL,
+					 &action, err);
 
 		if (rc)
 			return rc;
@@ -105,11 +116,15 @@ int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step
 	return byoh_step_sentence(step, err, "Import %zu images", manifest->image_count);
 }
 
-static int start_agent(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int start_agent(const struct byoh_plan_input *input, struct byoh_step *step,
+		       struct byoh_error *err)
 {
 	static const char *const restart_on[] = {
-		BYOH_BIN_AGENT, BYOH_AGENT_ENVIRONMENT, BYOH_AGENT_BOOTSTRAP,
-		BYOH_UNIT_DIR "/byoh-hostagent.service", NULL,
+		BYOH_BIN_AGENT,
+		BYOH_AGENT_ENVIRONMENT,
+		BYOH_AGENT_BOOTSTRAP,
+		BYOH_UNIT_DIR "/byoh-hostagent.service",
+		NULL,
 	};
 
 	if (!byoh_steps_brings(input, BYOH_BIN_AGENT))
@@ -121,28 +136,39 @@ static int start_agent(const struct byoh_plan_input *input, struct byoh_step *st
 	return byoh_step_unit(step, "byoh-hostagent.service", true, restart_on, err);
 }
 
-static int start_kubelet(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int start_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
+			 struct byoh_error *err)
 {
 	static const char *const restart_on[] = {
-		BYOH_BIN_KUBELET, BYOH_KUBELET_CONFIG, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG, BYOH_KUBERNETES_CA,
-		BYOH_UNIT_DIR "/kubelet.service", BYOH_UNIT_DIR "/kubelet.service.d/20-byoh-slice.conf", NULL,
+		BYOH_BIN_KUBELET,
+		BYOH_KUBELET_CONFIG,
+		BYOH_KUBELET_BOOTSTRAP_KUBECONFIG,
+		BYOH_KUBERNETES_CA,
+		BYOH_UNIT_DIR "/kubelet.service",
+		BYOH_UNIT_DIR "/kubelet.service.d/20-byoh-slice.conf",
+		NULL,
 	};
 
 	if (!byoh_steps_runs_kubelet(input) || !input->config->cluster.ca.size)
 		return 0;
-	if (!byoh_steps_can_join(input) && !byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG) &&
+	if (!byoh_steps_can_join(input) &&
+	    !byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG) &&
 	    !byoh_steps_exists(input->host, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG))
 		return 0;
 	return byoh_step_unit(step, "kubelet.service", true, restart_on, err);
 }
 
-/* Where its kubeconfig comes later, a path unit starts it then. That one stands last, so that whoever stops
- * them, latest first, is not undone by it. */
-static int start_kube_proxy(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+/* Where its kubeconfig comes later, a path unit starts it then. That one stands last, so that
+ * whoever stops them, latest first, is not undone by it. */
+static int start_kube_proxy(const struct byoh_plan_input *input, struct byoh_step *step,
+			    struct byoh_error *err)
 {
 	static const char *const restart_on[] = {
-		BYOH_BIN_KUBE_PROXY, BYOH_KUBE_PROXY_CONFIG, BYOH_KUBE_PROXY_KUBECONFIG,
-		BYOH_UNIT_DIR "/kube-proxy.service", NULL,
+		BYOH_BIN_KUBE_PROXY,
+		BYOH_KUBE_PROXY_CONFIG,
+		BYOH_KUBE_PROXY_KUBECONFIG,
+		BYOH_UNIT_DIR "/kube-proxy.service",
+		NULL,
 	};
 	bool known = byoh_steps_knows_kube_proxy(input);
 	int rc = 0;
@@ -154,7 +180,8 @@ static int start_kube_proxy(const struct byoh_plan_input *input, struct byoh_ste
 	return rc || known ? rc : byoh_step_unit(step, "kube-proxy.path", true, NULL, err);
 }
 
-int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step,
+		   struct byoh_error *err)
 {
 	int rc = 0;
 
@@ -166,6 +193,8 @@ int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step, 
 		rc = start_kube_proxy(input, step, err);
 	if (rc || !step->action_count)
 		return rc;
-	return byoh_step_sentence(step, err, input->config->join_mode == BYOH_JOIN_AGENT ?
-				  "Start the agent" : "Start kubelet and kube-proxy");
+	return byoh_step_sentence(step, err,
+				  input->config->join_mode == BYOH_JOIN_AGENT
+					  ? "Start the agent"
+					  : "Start kubelet and kube-proxy");
 }

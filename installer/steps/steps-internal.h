@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this folder share: the builders' prototypes, the places on the host, and a few helpers. */
+/* What the files of this folder share: the builders' prototypes, the places on the host, and a few
+ * helpers. */
 #ifndef BYOH_INSTALLER_STEPS_STEPS_INTERNAL_H
 #define BYOH_INSTALLER_STEPS_STEPS_INTERNAL_H
 
@@ -51,10 +52,12 @@ BYOH_STEP_BUILDER(node);
 
 /* Does the bundle bring a file or link at this absolute path? */
 bool byoh_steps_brings(const struct byoh_plan_input *input, const char *path);
-/* Is the node to be one whose kubelet and kube-proxy this program configures, with what the bundle brings? */
+/* Is the node to be one whose kubelet and kube-proxy this program configures, with what the bundle
+ * brings? */
 bool byoh_steps_runs_kubelet(const struct byoh_plan_input *input);
 bool byoh_steps_runs_kube_proxy(const struct byoh_plan_input *input);
-/* Does the config hold what kube-proxy identifies itself with? Otherwise its kubeconfig comes later. */
+/* Does the config hold what kube-proxy identifies itself with? Otherwise its kubeconfig comes
+ * later. */
 bool byoh_steps_knows_kube_proxy(const struct byoh_plan_input *input);
 /* Are server, CA and token all known, so that the first contact can be made? */
 bool byoh_steps_can_join(const struct byoh_plan_input *input);
@@ -65,25 +68,31 @@ BYOH_MUST_CHECK int byoh_steps_file(const struct byoh_plan_input *input, struct 
 				    const char *path, mode_t mode, const void *bytes, size_t size,
 				    struct byoh_action **ret, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_steps_text(const struct byoh_plan_input *input, struct byoh_step *step,
-				    const char *path, mode_t mode, const char *text, struct byoh_error *err);
+				    const char *path, mode_t mode, const char *text,
+				    struct byoh_error *err);
 /* The same, never shown. */
 BYOH_MUST_CHECK int byoh_steps_secret(const struct byoh_plan_input *input, struct byoh_step *step,
 				      const char *path, const struct byoh_buffer *bytes,
 				      struct byoh_error *err);
 /* Enables a unit of ours for multi-user.target. */
-BYOH_MUST_CHECK int byoh_steps_enable(struct byoh_step *step, const char *unit, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_steps_enable(struct byoh_step *step, const char *unit,
+				      struct byoh_error *err);
 
-/* A text below the host's root; *ret_mode may be NULL. -ENOENT without err set where there is none. */
-BYOH_MUST_CHECK int byoh_steps_read(const struct byoh_host *host, const char *path, struct byoh_buffer *ret,
-				    mode_t *ret_mode, struct byoh_error *err);
+/* A text below the host's root; *ret_mode may be NULL. -ENOENT without err set where there is
+ * none. */
+BYOH_MUST_CHECK int byoh_steps_read(const struct byoh_host *host, const char *path,
+				    struct byoh_buffer *ret, mode_t *ret_mode,
+				    struct byoh_error *err);
 bool byoh_steps_exists(const struct byoh_host *host, const char *path);
 /* In any folder that systemd reads units from. */
 bool byoh_steps_unit_exists(const struct byoh_host *host, const char *unit);
 /* The folders, ended by NULL. */
 extern const char *const byoh_steps_unit_folders[];
 
-/* Refuses control characters: a value that goes into a file of lines must not bring lines of its own. */
-BYOH_MUST_CHECK int byoh_steps_one_line(const char *value, const char *what, struct byoh_error *err);
+/* Refuses control characters: a value that goes into a file of lines must not bring lines of its
+ * own. */
+BYOH_MUST_CHECK int byoh_steps_one_line(const char *value, const char *what,
+					struct byoh_error *err);
 
 /* "v1.7.24~ds1-1": 1 and 7. False if it does not begin like a version. */
 bool byoh_steps_version(const char *text, unsigned int *ret_major, unsigned int *ret_minor);
@@ -97,18 +106,22 @@ BYOH_MUST_CHECK int byoh_steps_sandbox_image(const struct byoh_plan_input *input
 					     struct byoh_error *err);
 /* What the texts of kubelet and kube-proxy are made from; points into input. */
 BYOH_MUST_CHECK int byoh_steps_kubelet_input(const struct byoh_plan_input *input,
-					     struct byoh_kubelet_input *ret, struct byoh_error *err);
+					     struct byoh_kubelet_input *ret,
+					     struct byoh_error *err);
 
-/* fstab with the swap entries commented out, the rest byte for byte; *ret_entries counts those and the
- * ones that an earlier run has commented. Pure. */
+/* fstab with the swap entries commented out, the rest byte for byte; *ret_entries counts those and
+ * the ones that an earlier run has commented. Pure. */
 BYOH_MUST_CHECK int byoh_fstab_without_swap(const char *text, size_t size, struct byoh_buffer *ret,
 					    size_t *ret_entries, struct byoh_error *err);
-/* /etc/hosts with the lines between our markers replaced by the pairs; none: without markers. Pure. */
+/* /etc/hosts with the lines between our markers replaced by the pairs; none: without markers. Pure.
+ */
 BYOH_MUST_CHECK int byoh_hosts_with(const char *text, size_t size, const struct byoh_pairs *pairs,
-				    struct byoh_buffer *ret, bool *ret_had_block, struct byoh_error *err);
-/* The name that systemd gives to what a path names: "/dev/sda2", ".swap" is "dev-sda2.swap". Pure. */
-BYOH_MUST_CHECK int byoh_unit_name_of_path(const char *path, const char *suffix, struct byoh_buffer *ret,
-					   struct byoh_error *err);
+				    struct byoh_buffer *ret, bool *ret_had_block,
+				    struct byoh_error *err);
+/* The name that systemd gives to what a path names: "/dev/sda2", ".swap" is "dev-sda2.swap". Pure.
+ */
+BYOH_MUST_CHECK int byoh_unit_name_of_path(const char *path, const char *suffix,
+					   struct byoh_buffer *ret, struct byoh_error *err);
 
 /* containerd's configuration, by its version. The texts are pure functions of their input. */
 struct byoh_containerd_input {
@@ -120,13 +133,16 @@ struct byoh_containerd_input {
 	const struct byoh_registry_config *registry_configs;
 };
 BYOH_MUST_CHECK int byoh_containerd_config(const struct byoh_containerd_input *input,
-					   struct byoh_buffer *ret, bool *ret_secret, struct byoh_error *err);
+					   struct byoh_buffer *ret, bool *ret_secret,
+					   struct byoh_error *err);
 /* A TOML basic string, quotes included. */
-BYOH_MUST_CHECK int byoh_toml_quote(struct byoh_buffer *ret, const char *text, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_toml_quote(struct byoh_buffer *ret, const char *text,
+				    struct byoh_error *err);
 /* hosts.toml of one registry; mirror may be NULL. *ret_secret: it holds credentials. */
 BYOH_MUST_CHECK int byoh_hosts_toml(const struct byoh_config *config, const char *registry,
 				    const struct byoh_mirror *mirror, bool with_credentials,
-				    struct byoh_buffer *ret, bool *ret_secret, struct byoh_error *err);
+				    struct byoh_buffer *ret, bool *ret_secret,
+				    struct byoh_error *err);
 const struct byoh_registry_config *byoh_registry_config_of(const struct byoh_config *config,
 							   const char *registry);
 

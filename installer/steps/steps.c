@@ -3,8 +3,9 @@
 
 #include "installer/steps/steps-internal.h"
 
-/* Order is order of execution: the tool comes before what it would have to mend, the kernel before what
- * needs it, every file before any service, containerd before images, images before what makes pods. */
+/* Order is order of execution: the tool comes before what it would have to mend, the kernel before
+ * what needs it, every file before any service, containerd before images, images before what makes
+ * pods. */
 const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "own", byoh_step_own },
 	{ "release-files", byoh_step_release_files },

@@ -10,7 +10,8 @@
 
 #define MASK_FOLDER "/etc/systemd/system/"
 
-/* Services that make swap in compressed memory, and the template or unit that tells that they are there. */
+/* Services that make swap in compressed memory, and the template or unit that tells that they are
+ * there. */
 static const struct {
 	const char *unit, *sign;
 } compressed[] = {
@@ -25,13 +26,14 @@ int byoh_unit_name_of_path(const char *path, const char *suffix, struct byoh_buf
 	bool first = true;
 	int rc = 0;
 
-	/* systemd.unit(5): slashes become dashes, the outer ones vanish, all but [a-zA-Z0-9:_.] is escaped */
+	/* systemd.unit(5): slashes become dashes, the outer ones vanish, all but [a-zA-Z0-9:_.] is
+	 * escaped */
 	while (*path == '/')
 		path++;
 	for (; *path && !rc; path++) {
 		char c = *path;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			     c == ':' || c == '_' || (c == '.' && !first);
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || c == ':' || c == '_' || (c == '.' && !first);
 
 		if (c == '/') {
 			if (path[1] && path[1] != '/')
@@ -72,7 +74,8 @@ static int turn_off(const struct byoh_host *host, struct byoh_step *step, struct
 	for (size_t i = 0; i < host->swap_count && !rc; i++) {
 		CLEANUP_BUFFER struct byoh_buffer unit = { 0 };
 
-		rc = byoh_step_other(step, BYOH_ACTION_SWAP_OFF, host->swaps[i].device, NULL, NULL, err);
+		rc = byoh_step_other(step, BYOH_ACTION_SWAP_OFF, host->swaps[i].device, NULL, NULL,
+				     err);
 		/* systemd finds swap partitions of GPT disks by itself, without fstab. */
 		if (!rc)
 			rc = byoh_unit_name_of_path(host->swaps[i].device, ".swap", &unit, err);
@@ -82,7 +85,8 @@ static int turn_off(const struct byoh_host *host, struct byoh_step *step, struct
 	return rc;
 }
 
-static int edit_fstab(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int edit_fstab(const struct byoh_plan_input *input, struct byoh_step *step,
+		      struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer old = { 0 };
 	CLEANUP_BUFFER struct byoh_buffer new = { 0 };
@@ -111,12 +115,13 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Units of swap that lie in a folder, masks of an earlier run among them. Sorted, so that the same host
- * gives the same plan. */
+/* Units of swap that lie in a folder, masks of an earlier run among them. Sorted, so that the same
+ * host gives the same plan. */
 static int mask_units_in(const struct byoh_host *host, const char *folder, struct byoh_step *step,
 			 struct byoh_error *err)
 {
-	CLEANUP_FD int fd = byoh_open_beneath(host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, NULL);
+	CLEANUP_FD int fd =
+		byoh_open_beneath(host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, NULL);
 	CLEANUP_DIR DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
 	char *names[64];
@@ -138,21 +143,24 @@ static int mask_units_in(const struct byoh_host *host, const char *folder, struc
 	return rc;
 }
 
-static int mask_compressed(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int mask_compressed(const struct byoh_plan_input *input, struct byoh_step *step,
+			   struct byoh_error *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(compressed) && !rc; i++)
 		if (byoh_steps_unit_exists(input->host, compressed[i].sign))
 			rc = mask(step, compressed[i].unit, err);
-	if (rc || !byoh_steps_exists(input->host, "/usr/lib/systemd/system-generators/zram-generator"))
+	if (rc ||
+	    !byoh_steps_exists(input->host, "/usr/lib/systemd/system-generators/zram-generator"))
 		return rc;
 	/* The file in /etc hides the distribution's; one without devices makes none. */
 	return byoh_steps_text(input, step, "/etc/systemd/zram-generator.conf", 0644,
 			       "# byoh-install: no swap in compressed memory\n", err);
 }
 
-int byoh_step_swap(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_swap(const struct byoh_plan_input *input, struct byoh_step *step,
+		   struct byoh_error *err)
 {
 	int rc;
 

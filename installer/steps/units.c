@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Units of services that the bundle brings, in /usr/local/lib/systemd/system: the agent writes its own kubelet
- * and kube-proxy units to /etc/systemd/system, deletes them there, and ours must neither hide them nor go
- * with them. All are free of the proxies that PID 1's environment may hold: with them the API server is not
- * reached.
+ * Units of services that the bundle brings, in /usr/local/lib/systemd/system: the agent writes its
+ * own kubelet and kube-proxy units to /etc/systemd/system, deletes them there, and ours must
+ * neither hide them nor go with them. All are free of the proxies that PID 1's environment may
+ * hold: with them the API server is not reached.
  */
 #include <errno.h>
 #include <string.h>
@@ -91,7 +91,8 @@ static const char kubelet_bootstrap_conditions[] =
 	"ConditionPathExists=|" BYOH_KUBELET_KUBECONFIG "\n"
 	"ConditionPathExists=|" BYOH_KUBELET_BOOTSTRAP_KUBECONFIG "\n";
 
-/* As kubeadm sets a kubelet up, but whole in one file: a drop-in would reach into the agent's unit too. */
+/* As kubeadm sets a kubelet up, but whole in one file: a drop-in would reach into the agent's unit
+ * too. */
 static const char kubelet_kubeadm_service[] =
 	"StartLimitIntervalSec=0\n"
 	"\n"
@@ -136,7 +137,8 @@ static const char kube_proxy_format[] =
 	"[Install]\n"
 	"WantedBy=multi-user.target\n";
 
-/* The kubelet's certificate, which kube-proxy may be told to use, comes when the node has been admitted. */
+/* The kubelet's certificate, which kube-proxy may be told to use, comes when the node has been
+ * admitted. */
 static const char kube_proxy_path_format[] =
 	"[Unit]\n"
 	"Description=Start kube-proxy when it can identify itself\n"
@@ -148,8 +150,9 @@ static const char kube_proxy_path_format[] =
 	"[Install]\n"
 	"WantedBy=multi-user.target\n";
 
-/* No private mounts, no closed /proc/sys, no closed cgroups: what the agent runs has to unmount, load and set
- * on the host. It ends with 0 on errors too. It writes a key into its working directory. */
+/* No private mounts, no closed /proc/sys, no closed cgroups: what the agent runs has to unmount,
+ * load and set on the host. It ends with 0 on errors too. It writes a key into its working
+ * directory. */
 static const char agent_unit[] =
 	"[Unit]\n"
 	"Description=BYOH host agent\n"
@@ -200,7 +203,8 @@ static int place(const struct byoh_plan_input *input, struct byoh_step *step, co
 	return rc || !enabled ? rc : byoh_steps_enable(step, unit, err);
 }
 
-static int place_settle(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int place_settle(const struct byoh_plan_input *input, struct byoh_step *step,
+			struct byoh_error *err)
 {
 	int rc;
 
@@ -224,15 +228,17 @@ static int place_bootstrap_kubelet(const struct byoh_plan_input *input, struct b
 	if (!rc)
 		rc = byoh_kubelet_flags(&values, &flags, err);
 	if (!rc)
-		rc = byoh_buffer_printf(&unit, err,
-					"%s%sStartLimitIntervalSec=0\n\n[Service]\nExecStart=" BYOH_BIN_KUBELET
-					" \\\n%s\n%s", kubelet_head, kubelet_bootstrap_conditions,
-					byoh_buffer_text(&flags), kubelet_tail);
+		rc = byoh_buffer_printf(
+			&unit, err,
+			"%s%sStartLimitIntervalSec=0\n\n[Service]\nExecStart=" BYOH_BIN_KUBELET
+			" \\\n%s\n%s",
+			kubelet_head, kubelet_bootstrap_conditions, byoh_buffer_text(&flags),
+			kubelet_tail);
 	return rc ? rc : place(input, step, "kubelet.service", unit.data, true, err);
 }
 
-/* In agent mode whoever joins the host enables the unit: kubeadm's way finds it here, the other way writes a
- * unit of its own, which hides this one and takes the drop-ins. */
+/* In agent mode whoever joins the host enables the unit: kubeadm's way finds it here, the other way
+ * writes a unit of its own, which hides this one and takes the drop-ins. */
 static int place_waiting_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
 				 struct byoh_error *err)
 {
@@ -240,19 +246,22 @@ static int place_waiting_kubelet(const struct byoh_plan_input *input, struct byo
 	CLEANUP_BUFFER struct byoh_buffer unit = { 0 };
 	int rc;
 
-	rc = byoh_buffer_printf(&unit, err, "%s%s%s", kubelet_head, kubelet_kubeadm_service, kubelet_tail);
+	rc = byoh_buffer_printf(&unit, err, "%s%s%s", kubelet_head, kubelet_kubeadm_service,
+				kubelet_tail);
 	if (!rc)
 		rc = place(input, step, "kubelet.service", unit.data,
 			   input->config->join_mode == BYOH_JOIN_KUBEADM, err);
 	if (rc || !agent)
 		return rc;
-	rc = place(input, step, "kubelet.service.d/10-byoh.conf", agent_kubelet_drop_in, false, err);
+	rc = place(input, step, "kubelet.service.d/10-byoh.conf", agent_kubelet_drop_in, false,
+		   err);
 	if (rc || !byoh_steps_brings(input, BYOH_BIN_KUBE_PROXY))
 		return rc;
 	return place(input, step, "kube-proxy.service.d/10-byoh.conf", agent_drop_in, false, err);
 }
 
-static int place_kube_proxy(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+static int place_kube_proxy(const struct byoh_plan_input *input, struct byoh_step *step,
+			    struct byoh_error *err)
 {
 	const char *kubeconfig = byoh_kube_proxy_kubeconfig_path(input->config);
 	CLEANUP_BUFFER struct byoh_buffer service = { 0 };
@@ -268,7 +277,8 @@ static int place_kube_proxy(const struct byoh_plan_input *input, struct byoh_ste
 	return rc ? rc : place(input, step, "kube-proxy.path", path.data, true, err);
 }
 
-int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
+		    struct byoh_error *err)
 {
 	int rc = place_settle(input, step, err);
 
@@ -280,16 +290,18 @@ int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = place_waiting_kubelet(input, step, err);
 	if (!rc && byoh_steps_runs_kube_proxy(input))
 		rc = place_kube_proxy(input, step, err);
-	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT && byoh_steps_brings(input, BYOH_BIN_AGENT))
+	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT &&
+	    byoh_steps_brings(input, BYOH_BIN_AGENT))
 		rc = place(input, step, "byoh-hostagent.service", agent_unit, true, err);
 	if (rc || !step->action_count)
 		return rc;
 	return byoh_step_sentence(step, err, "Add the units of the services");
 }
 
-/* One slice for what runs containers: the units' place in it is a drop-in, which also reaches the unit that
- * the agent writes. */
-int byoh_step_slices(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+/* One slice for what runs containers: the units' place in it is a drop-in, which also reaches the
+ * unit that the agent writes. */
+int byoh_step_slices(const struct byoh_plan_input *input, struct byoh_step *step,
+		     struct byoh_error *err)
 {
 	static const char *const services[] = { "containerd", "kubelet" };
 	static const char *const binaries[] = { BYOH_BIN_CONTAINERD, BYOH_BIN_KUBELET };
@@ -314,6 +326,9 @@ int byoh_step_slices(const struct byoh_plan_input *input, struct byoh_step *step
 		   "\n"
 		   "[Slice]\n"
 		   "CPUAccounting=yes\n"
-		   "MemoryAccounting=yes\n", false, err);
-	return rc ? rc : byoh_step_sentence(step, err, "Give containerd and the kubelet a slice of their own");
+		   "MemoryAccounting=yes\n",
+		   false, err);
+	return rc ? rc
+		  : byoh_step_sentence(step, err,
+				       "Give containerd and the kubelet a slice of their own");
 }
