@@ -1,4 +1,3 @@
-if (!source->url || source->has_digest || source->unlocked || is_listed(items, count, source->url) ||
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
@@ -181,6 +180,7 @@ static int fetch_open(const struct byoh_spec *spec, const struct byoh_lock *old,
 		char *path;
 
 		if (!source->url || source->has_digest || source->unlocked ||
+		    is_listed(items, count, source->url) ||
 		    (!refresh && byoh_lock_digest(old, false, spec->components[i].name, source, &digest)))
 			continue;
 		r = byoh_cache_source_path(cache_dir, source->url, NULL, &path, err);
