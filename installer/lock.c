@@ -66,6 +66,8 @@ static int make_home(int root_fd, unsigned int *ret_made, struct byoh_error *err
 			continue;
 		made++;
 		r = byoh_make_directories(root_fd, home_parts[i], mode, err);
+		if (r == 0) /* a journal that a power cut takes away whole could undo nothing */
+			r = byoh_sync_parent(root_fd, home_parts[i], err);
 		if (r < 0)
 			return r;
 	}

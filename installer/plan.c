@@ -180,12 +180,15 @@ int byoh_step_file(struct byoh_step *step, const char *path, mode_t mode, const 
 	return 0;
 }
 
-/* Blobs of images are placed by the transaction where they are needed, not by a step. */
-static bool is_blob_path(const char *path)
+/* Blobs of images are placed by the transaction where they are needed, and our own folder is made with the
+ * lock: neither is a step's. */
+static bool is_transactions(const char *path)
 {
-	size_t length = strlen(BYOH_IMAGE_BLOB_DIR);
+	static const char images[] = "var/lib/byoh/images";
+	size_t length = strlen(images);
 
-	return strncmp(path, BYOH_IMAGE_BLOB_DIR, length) == 0 && (!path[length] || path[length] == '/');
+	return strcmp(path, "var/lib/byoh") == 0 ||
+	       (strncmp(path, images, length) == 0 && (!path[length] || path[length] == '/'));
 }
 
 static int add_bundle_file(struct byoh_step *step, const struct byoh_file *file, const char *path,
@@ -219,9 +222,9 @@ int byoh_step_bundle_file(struct byoh_step *step, const struct byoh_file *file, 
 
 	if (asprintf(&path, "/%s", file->path) < 0)
 		return out_of_memory(err);
-	if (!is_blob_path(file->path))
+	if (!is_transactions(file->path))
 		r = check_path(path, err);
-	if (r == 0 && !is_blob_path(file->path))
+	if (r == 0 && !is_transactions(file->path))
 		r = add_bundle_file(step, file, path, &action, err);
 	if (r == 0 && ret)
 		*ret = action;

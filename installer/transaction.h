@@ -22,11 +22,16 @@ struct byoh_observer { /* all may be NULL; called on the calling thread except b
 struct byoh_transaction_input {
 	const struct byoh_plan_input *plan_input;
 	struct byoh_plan *plan;		/* states are updated */
-	struct byoh_bundle *bundle;	/* authenticated; where bytes come from */
+	struct byoh_bundle *bundle;	/* authenticated; where bytes come from. NULL: a plan that needs none */
 	const char *verb;		/* for the journal */
 	const char *ignored_preflight;	/* recorded; may be NULL */
 	const struct byoh_observer *observer;
 	const atomic_bool *cancel;	/* Ctrl-C */
+	/* Called for each staged file of the bundle before anything changes; a failure ends the run with
+	 * the host as it was. staged_path is below the root. May be NULL. */
+	int (*staged)(void *context, int root_fd, const char *staged_path, const struct byoh_file *file,
+		      struct byoh_error *err);
+	void *staged_context;
 };
 
 /* Sets state of every action by looking at the host; changes nothing. *ret_changes counts those not SAME

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of a transaction share: order (transaction.c), staging, putting back. */
+#ifndef BYOH_INSTALLER_TRANSACTION_INTERNAL_H
+#define BYOH_INSTALLER_TRANSACTION_INTERNAL_H
+
+#include "installer/actions/actions.h"
+#include "installer/journal.h"
+#include "installer/staging.h"
+#include "installer/transaction.h"
+
+#define BYOH_BEFORE_FOLDER BYOH_HOME "/before"
+#define BYOH_RELEASES_FOLDER BYOH_HOME "/releases"
+#define BYOH_IMAGES_FOLDER BYOH_HOME "/images"
+
+#define BYOH_NOT_STAGED UINT64_MAX
+
+struct byoh_transaction {
+	const struct byoh_transaction_input *input;
+	const struct byoh_host *host;
+	struct byoh_journal *journal;
+	struct byoh_staging *staging;
+	struct byoh_action_context context;
+	char before_folder[64];
+	/* Two steps of our own behind those of the plan. Actions are numbered through all of them. */
+	struct byoh_step blobs;	  /* of the images that are wanted; live they are only staged */
+	struct byoh_step release; /* the copy of the bundle, and state.json */
+	size_t total;		  /* actions */
+	int *folders;		  /* by number: the staging folder; borrowed */
+	uint64_t *numbers;	  /* by the bundle's file: which action it is staged for */
+	int bundle_copy;	  /* descriptor; -1: not wanted */
+	bool later;		  /* something is left for the boot */
+};
+
+/* Steps in order: those of the plan, blobs, release. NULL behind the last. */
+struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, size_t i);
+
+/* Fills the steps of our own (transaction-release.c). */
+BYOH_MUST_CHECK int byoh_transaction_add_blobs(struct byoh_transaction *transaction,
+					       struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_transaction_add_release(struct byoh_transaction *transaction,
+						 struct byoh_error *err);
+/* For byoh_action_context.open_blob. */
+int byoh_transaction_open_blob(void *context, const struct byoh_digest *digest, struct byoh_error *err);
+
+/* Writes everything that is to get a name into the staging folders, and syncs it. */
+BYOH_MUST_CHECK int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_error *err);
+
+/* Puts everything back that the journal of that number knows, and removes it. */
+BYOH_MUST_CHECK int byoh_transaction_undo(const struct byoh_host *host, uint64_t number,
+					  const struct byoh_observer *observer, struct byoh_error *err);
+/* Removes empty folders of ours that no release needs. */
+void byoh_transaction_tidy(const struct byoh_host *host);
+void byoh_transaction_before_folder(uint64_t number, char ret[static 64]);
+/* The kernel's id of this boot, "" where unknown. */
+void byoh_transaction_boot_id(char ret[static 64]);
+
+void byoh_observer_warn(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
+void byoh_observer_note(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
+
+#endif

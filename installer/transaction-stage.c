@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Staging: every file and link of the plan under its number, in the folder of its file system. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/transaction-internal.h"
+
+/* New, empty, with the rights that it will have: the folder keeps others out until it is published. */
+static int create_staged(int folder, uint64_t number, mode_t mode, struct byoh_error *err)
+{
+	CLEANUP_FD int fd = -1;
+	char name[32];
+
+	byoh_staged_name(number, name);
+	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return byoh_fail_errno(err, "cannot create a staged file");
+	if (fchown(fd, byoh_path_owner(), byoh_path_group()) < 0 || fchmod(fd, mode) < 0)
+		return byoh_fail_errno(err, "cannot set owner and mode of a staged file");
+	return TAKE_FD(fd);
+}
+
+static int stage_content(int folder, uint64_t number, const struct byoh_action *action,
+			 struct byoh_error *err)
+{
+	CLEANUP_FD int fd = create_staged(folder, number, action->mode, err);
+
+	if (fd < 0)
+		return fd;
+	return byoh_write_all(fd, byoh_buffer_text(&action->content), action->content.size, err);
+}
+
+static int stage_link(int folder, uint64_t number, const struct byoh_action *action,
+		      struct byoh_error *err)
+{
+	char name[32];
+
+	byoh_staged_name(number, name);
+	if (symlinkat(action->value, folder, name) < 0)
+		return byoh_fail_errno(err, "cannot make the staged link");
+	if (fchownat(folder, name, byoh_path_owner(), byoh_path_group(), AT_SYMLINK_NOFOLLOW) < 0)
+		return byoh_fail_errno(err, "cannot set the owner of the staged link");
+	return 0;
+}
+
+/* The action waits for the one pass over the bundle. */
+static int expect_from_bundle(struct byoh_transaction *transaction, uint64_t number,
+			      const struct byoh_action *action, struct byoh_error *err)
+{
+	struct byoh_bundle *bundle = transaction->input->bundle;
+	const struct byoh_index *index = bundle ? byoh_bundle_index(bundle) : NULL;
+	const struct byoh_file *file = index ? byoh_index_find(index, action->file->path) : NULL;
+
+	if (!file || file->type != BYOH_FILE_REGULAR)
+		return byoh_fail(err, BYOH_ERROR_FORMAT, ENOENT, "the bundle lacks %s", action->file->path);
+	if (transaction->numbers[file - index->files] != BYOH_NOT_STAGED)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is planned twice", action->subject);
+	transaction->numbers[file - index->files] = number;
+	return 0;
+}
+
+static int start_bundle_copy(struct byoh_transaction *transaction, int folder, uint64_t number,
+			     const struct byoh_action *action, struct byoh_error *err)
+{
+	struct byoh_bundle *bundle = transaction->input->bundle;
+
+	transaction->bundle_copy = create_staged(folder, number, action->mode, err);
+	if (transaction->bundle_copy < 0)
+		return transaction->bundle_copy;
+	return byoh_pwrite_all(transaction->bundle_copy, byoh_bundle_header(bundle),
+			       (size_t)byoh_bundle_header_size(bundle), 0, err);
+}
+
+static bool is_bundle_copy(const struct byoh_transaction *transaction, const struct byoh_action *action)
+{
+	return transaction->input->bundle && transaction->release.action_count &&
+	       action == &transaction->release.actions[0];
+}
+
+static int stage_action(struct byoh_transaction *transaction, uint64_t number,
+			const struct byoh_action *action, struct byoh_error *err)
+{
+	int folder, r;
+
+	if (!byoh_action_is_change(action) || !byoh_action_ops(action->kind)->on_disk)
+		return 0;
+	r = byoh_staging_for(transaction->staging, action->subject, &folder, NULL, err);
+	if (r < 0)
+		return r;
+	transaction->folders[number] = folder;
+	if (action->kind == BYOH_ACTION_LINK)
+		return stage_link(folder, number, action, err);
+	if (action->kind != BYOH_ACTION_FILE)
+		return 0;
+	if (action->file)
+		return expect_from_bundle(transaction, number, action, err);
+	if (is_bundle_copy(transaction, action))
+		return start_bundle_copy(transaction, folder, number, action, err);
+	return stage_content(folder, number, action, err);
+}
+
+/* By any thread: reads the tables only. */
+static int open_staged(void *context, const struct byoh_file *file, struct byoh_error *err)
+{
+	struct byoh_transaction *transaction = context;
+	const struct byoh_index *index = byoh_bundle_index(transaction->input->bundle);
+	uint64_t number = transaction->numbers[file - index->files];
+	mode_t mode = strncmp(file->path, BYOH_IMAGE_BLOB_DIR "/", strlen(BYOH_IMAGE_BLOB_DIR "/")) == 0 ?
+			      0600 : file->mode;
+
+	if (number == BYOH_NOT_STAGED)
+		return BYOH_UNPACK_SKIP;
+	return create_staged(transaction->folders[number], number, mode, err);
+}
+
+static int store(void *context, uint64_t offset, const void *bytes, size_t size, struct byoh_error *err)
+{
+	struct byoh_transaction *transaction = context;
+	uint64_t header = byoh_bundle_header_size(transaction->input->bundle);
+	int r = byoh_pwrite_all(transaction->bundle_copy, bytes, size, header + offset, err);
+
+	return r < 0 ? byoh_error_wrap(err, r, "cannot keep the bundle") : 0;
+}
+
+static bool wants_unpacking(const struct byoh_transaction *transaction, size_t file_count)
+{
+	if (transaction->bundle_copy >= 0)
+		return true;
+	for (size_t i = 0; i < file_count; i++)
+		if (transaction->numbers[i] != BYOH_NOT_STAGED)
+			return true;
+	return false;
+}
+
+static int unpack(struct byoh_transaction *transaction, size_t file_count, struct byoh_error *err)
+{
+	const struct byoh_transaction_input *input = transaction->input;
+	struct byoh_unpack unpack = {
+		.open = open_staged,
+		.stored = transaction->bundle_copy >= 0 ? store : NULL,
+		.context = transaction,
+		.progress = { .cancel = input->cancel },
+	};
+
+	if (!wants_unpacking(transaction, file_count))
+		return 0;
+	if (input->observer) {
+		unpack.progress.report = input->observer->bytes;
+		unpack.progress.context = input->observer->context;
+	}
+	return byoh_bundle_unpack(input->bundle, &unpack, err);
+}
+
+static int show_staged(struct byoh_transaction *transaction, uint64_t number,
+		       const struct byoh_action *action, struct byoh_error *err)
+{
+	const struct byoh_transaction_input *input = transaction->input;
+	CLEANUP_FREE char *path = NULL;
+	const char *folder;
+	int r;
+
+	if (!input->staged || !action->file || !byoh_action_is_change(action))
+		return 0;
+	r = byoh_staging_for(transaction->staging, action->subject, NULL, &folder, err);
+	if (r < 0)
+		return r;
+	if (asprintf(&path, "%s/%" PRIu64, folder, number) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	return input->staged(input->staged_context, transaction->host->root_fd, path, action->file, err);
+}
+
+static int for_each_action(struct byoh_transaction *transaction,
+			   int (*visit)(struct byoh_transaction *transaction, uint64_t number,
+					const struct byoh_action *action, struct byoh_error *err),
+			   struct byoh_error *err)
+{
+	struct byoh_step *step;
+	uint64_t number = 0;
+
+	for (size_t i = 0; (step = byoh_transaction_step(transaction, i)); i++) {
+		for (size_t j = 0; j < step->action_count; j++, number++) {
+			int r = visit(transaction, number, &step->actions[j], err);
+
+			if (r < 0)
+				return byoh_error_wrap(err, r, "%s", step->actions[j].subject);
+		}
+	}
+	return 0;
+}
+
+static int make_tables(struct byoh_transaction *transaction, size_t file_count, struct byoh_error *err)
+{
+	struct byoh_step *step;
+
+	transaction->total = 0;
+	for (size_t i = 0; (step = byoh_transaction_step(transaction, i)); i++)
+		transaction->total += step->action_count;
+	transaction->folders = calloc(transaction->total + 1, sizeof(*transaction->folders));
+	transaction->numbers = calloc(file_count + 1, sizeof(*transaction->numbers));
+	if (!transaction->folders || !transaction->numbers)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	for (size_t i = 0; i < file_count; i++)
+		transaction->numbers[i] = BYOH_NOT_STAGED;
+	return 0;
+}
+
+int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_error *err)
+{
+	struct byoh_bundle *bundle = transaction->input->bundle;
+	size_t file_count = bundle ? byoh_bundle_index(bundle)->file_count : 0;
+	int r = make_tables(transaction, file_count, err);
+
+	if (r == 0)
+		r = for_each_action(transaction, stage_action, err);
+	if (r == 0)
+		r = unpack(transaction, file_count, err);
+	byoh_cleanup_fd(&transaction->bundle_copy);
+	transaction->bundle_copy = -1;
+	if (r == 0)
+		r = for_each_action(transaction, show_staged, err);
+	/* One sync for all files: they have their bytes before they have their names. */
+	return r < 0 ? r : byoh_staging_sync(transaction->staging, err);
+}
