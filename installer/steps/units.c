@@ -231,7 +231,7 @@ static int place_bootstrap_kubelet(const struct byoh_plan_input *input, struct b
 		rc = byoh_buffer_printf(
 			&unit, err,
 			"%s%sStartLimitIntervalSec=0\n\n[Service]\nExecStart=" BYOH_BIN_KUBELET
-			" \\\n%s\n%s",
+			" \\\n\t%s\n%s",
 			kubelet_head, kubelet_bootstrap_conditions, byoh_buffer_text(&flags),
 			kubelet_tail);
 	return rc ? rc : place(input, step, "kubelet.service", unit.data, true, err);
