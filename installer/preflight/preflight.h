@@ -30,6 +30,7 @@ struct byoh_preflight {
 struct byoh_check {
 	const char *id;
 	bool live_only;
+	bool fresh_only; /* skipped where a release of ours is installed: what it finds may be ours */
 	int (*run)(const struct byoh_plan_input *input, struct byoh_check_report *report,
 		   struct byoh_error *err);
 };

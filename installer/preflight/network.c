@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host's network as the helper outside sees it, and the name it will have there. */
+#include <string.h>
+
+#include "bundle/base/cleanup.h"
+#include "installer/net/outside.h"
+#include "installer/preflight/checks.h"
+#include "installer/steps/steps-internal.h"
+
+#define TCP_LISTEN 0x0a
+#define ROUTE_UP 0x0001
+#define ROUTE_REJECT 0x0200
+
+/* "  0: 0100007F:1F90 00000000:0000 0A ..."; the address of IPv6 is longer. */
+bool byoh_check_listens(const char *text, uint16_t port)
+{
+	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
+		unsigned int local, state;
+
+		if (sscanf(line + 1, " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x", &local, &state) == 2 &&
+		    local == port && state == TCP_LISTEN)
+			return true;
+	}
+	return false;
+}
+
+static int check_ports(const struct byoh_plan_input *input, struct byoh_check_report *report,
+		       struct byoh_error *err)
+{
+	const struct {
+		uint16_t port;
+		const char *purpose;
+		bool needed;
+	} ports[] = {
+		{ 10250, "kubelet", byoh_check_has_kubelet(input) },
+		{ 10248, "kubelet's health", byoh_check_has_kubelet(input) },
+		{ 10256, "kube-proxy's health", byoh_check_has_kube_proxy(input) },
+		{ 10249, "kube-proxy's metrics", byoh_check_has_kube_proxy(input) },
+	};
+	CLEANUP_BUFFER struct byoh_buffer tcp = { 0 }, tcp6 = { 0 };
+	int rc;
+
+	if (!byoh_check_has_kubelet(input) && !byoh_check_has_kube_proxy(input))
+		return byoh_check_skip(report, "what the bundle brings listens on none");
+	if (!input->host->outside)
+		return byoh_check_skip(report, "the host's network cannot be seen from here");
+	rc = byoh_outside_proc_net(input->host->outside, "tcp", &tcp, err);
+	if (rc < 0)
+		return rc;
+	if (byoh_outside_proc_net(input->host->outside, "tcp6", &tcp6, NULL) < 0)
+		tcp6.size = 0; /* a kernel without IPv6 */
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		if (!ports[i].needed || (!byoh_check_listens(byoh_buffer_text(&tcp), ports[i].port) &&
+					 !(tcp6.size && byoh_check_listens(tcp6.data, ports[i].port))))
+			continue;
+		byoh_check_remedy(report, "ss -ltnp 'sport = :%u' tells which program it is: stop and disable it",
+				  ports[i].port);
+		return byoh_check_fail(report, "a program listens on port %u (%s)", ports[i].port,
+				       ports[i].purpose);
+	}
+	return byoh_check_pass(report, "10250 and its neighbours are free");
+}
+
+static bool default_ipv4(const char *text)
+{
+	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
+		unsigned int destination, flags, mask;
+
+		if (sscanf(line + 1, "%*s %8x %*x %4x %*d %*d %*d %8x", &destination, &flags, &mask) == 3 &&
+		    !destination && !mask && (flags & ROUTE_UP) && !(flags & ROUTE_REJECT))
+			return true;
+	}
+	return false;
+}
+
+static bool default_ipv6(const char *text)
+{
+	static const char any[] = "00000000000000000000000000000000 00 ";
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		unsigned int flags;
+		char device[32];
+
+		line += *line == '\n';
+		if (!strncmp(line, any, strlen(any)) &&
+		    sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %*s %x %31s", &flags, device) == 2 &&
+		    strcmp(device, "lo") && (flags & ROUTE_UP) && !(flags & ROUTE_REJECT))
+			return true;
+	}
+	return false;
+}
+
+bool byoh_check_default_route(const char *ipv4, const char *ipv6)
+{
+	return default_ipv4(ipv4) || default_ipv6(ipv6);
+}
+
+/* Without one the kubelet and CNI plugins find no address of their own. */
+static int check_default_route(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			       struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer ipv4 = { 0 }, ipv6 = { 0 };
+	int rc;
+
+	if (!byoh_check_has_kubelet(input))
+		return byoh_check_skip(report, "the bundle brings no kubelet");
+	if (!input->host->outside)
+		return byoh_check_skip(report, "the host's network cannot be seen from here");
+	rc = byoh_outside_proc_net(input->host->outside, "route", &ipv4, err);
+	if (rc < 0)
+		return rc;
+	if (byoh_outside_proc_net(input->host->outside, "ipv6_route", &ipv6, NULL) < 0)
+		ipv6.size = 0;
+	if (byoh_check_default_route(byoh_buffer_text(&ipv4), ipv6.size ? ipv6.data : ""))
+		return byoh_check_pass(report, "there is one");
+	byoh_check_remedy(report, "set one; a site without a router can use a dummy: ip link add dummy0 type dummy; "
+			  "ip addr add 203.0.113.254/31 dev dummy0; ip link set dummy0 up; ip route add default via "
+			  "203.0.113.255 dev dummy0 metric 1000");
+	return byoh_check_warn(report, "this host has no default route");
+}
+
+static bool is_lower_or_digit(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* A node's name is a DNS subdomain (RFC 1123), and also the value of a label, which may have 63 letters. */
+const char *byoh_check_hostname_fault(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (!strcmp(name, "localhost") || !strncmp(name, "localhost.", 10))
+		return "is the name of every machine";
+	if (!length || length > 63)
+		return "must have 1 to 63 characters";
+	for (size_t part = 0, end; part <= length; part = end + 1) {
+		end = part + strcspn(name + part, ".");
+		if (end == part)
+			return "has an empty part";
+		for (size_t i = part; i < end; i++) {
+			if (name[i] >= 'A' && name[i] <= 'Z')
+				return "has capital letters, which no node's name has";
+			if (!is_lower_or_digit(name[i]) && (name[i] != '-' || i == part || i == end - 1))
+				return "may have lower-case letters, digits, and between them - and . only";
+		}
+	}
+	return NULL;
+}
+
+static int check_hostname(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			  struct byoh_error *err)
+{
+	const char *given = input->config->host.hostname, *name = given ? given : input->host->hostname;
+	const char *fault;
+
+	(void)err;
+	if (!byoh_check_has_node_parts(input))
+		return byoh_check_skip(report, "the bundle brings no part of a node");
+	byoh_check_remedy(report, "set host.hostname in byoh.yaml, or: hostnamectl set-hostname NAME");
+	if (!name[0] && !input->host->live)
+		return byoh_check_warn(report, "no name is set below %.180s", input->host->root);
+	fault = byoh_check_hostname_fault(name);
+	if (!fault)
+		return byoh_check_pass(report, "%.63s", name);
+	return byoh_check_fail(report, "\"%.64s\" %s", name, fault);
+}
+
+const struct byoh_check byoh_checks_network[] = {
+	{ .id = "hostname", .run = check_hostname },
+	{ .id = "ports", .live_only = true, .fresh_only = true, .run = check_ports },
+	{ .id = "default-route", .live_only = true, .run = check_default_route },
+	{ .id = NULL },
+};
