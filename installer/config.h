@@ -70,6 +70,7 @@ struct byoh_config {
 		char *ca_file;		/* as written, NULL where inline */
 		char *token;		/* secret; NULL: bound later */
 		char *token_file;	/* as written, NULL where inline */
+		bool late;		/* brought by `join`: stands in a file of its own on the host */
 		char *kubeconfig_file;	/* as written; server, ca and token above are what it holds */
 		char *pod_cidr, *service_cidr, *dns; /* CIDRs: one, or "a,b" of both families */
 	} cluster;

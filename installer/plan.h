@@ -9,6 +9,7 @@
 
 #include "bundle/index.h"
 #include "bundle/manifest.h"
+#include "bundle/trust.h"
 #include "installer/action.h"
 #include "installer/config.h"
 #include "installer/host.h"
@@ -27,6 +28,8 @@ struct byoh_plan {
 
 /* What step builders see. All borrowed. */
 struct byoh_plan_input {
+	const struct byoh_public_key *pins; /* keys that the host trusts from now on */
+	size_t pin_count;
 	const struct byoh_config *config;
 	const struct byoh_host *host;
 	const struct byoh_manifest *manifest;

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates made for one test, so that none of them ever runs out. */
+#ifndef BYOH_TESTS_CERTIFICATES_H
+#define BYOH_TESTS_CERTIFICATES_H
+
+#include <stdbool.h>
+
+/* A self-signed certificate as PEM (malloc), with O=organization where that is not NULL. */
+char *test_certificate(bool ca, const char *organization);
+/* A private key as PEM (malloc). */
+char *test_private_key(void);
+/* Base64 on one line (malloc). */
+char *test_base64(const char *text);
+
+#endif
