@@ -18,9 +18,9 @@
 #define MAX_RETRIES 100
 
 struct settings {
-	const char *spec_path, *cache_dir;
+	const char *spec_path, *cache_dir, *insecure_host;
 	uint64_t jobs, retries;
-	bool refresh, insecure;
+	bool refresh;
 };
 
 static int fetch(const struct settings *settings, const char *cache_dir, struct byoh_error *err)
@@ -39,7 +39,7 @@ static int fetch(const struct settings *settings, const char *cache_dir, struct 
 	byoh_cli_progress_end(&progress);
 	progress = (struct byoh_cli_progress){ 0 };
 	if (r == 0)
-		r = byoh_fetch_images(spec, cache_dir, settings->insecure, &options, err);
+		r = byoh_fetch_images(spec, cache_dir, settings->insecure_host, &options, err);
 	byoh_cli_progress_end(&progress);
 	return r;
 }
@@ -50,7 +50,7 @@ static int parse(int argc, char **argv, struct settings *settings, struct byoh_e
 						 { "jobs", required_argument, NULL, 'j' },
 						 { "retries", required_argument, NULL, 'n' },
 						 { "refresh", no_argument, NULL, 'r' },
-						 { "insecure-registry", no_argument, NULL, 'i' },
+						 { "insecure-registry", required_argument, NULL, 'i' },
 						 { 0 } };
 	int c, r = 0;
 
@@ -64,7 +64,8 @@ static int parse(int argc, char **argv, struct settings *settings, struct byoh_e
 		else if (c == 'n')
 			r = byoh_cli_number(optarg, "--retries", 0, MAX_RETRIES, &settings->retries, err);
 		settings->refresh = settings->refresh || c == 'r';
-		settings->insecure = settings->insecure || c == 'i';
+		if (c == 'i')
+			settings->insecure_host = optarg;
 	}
 	if (r == 0 && optind + 1 != argc)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "fetch needs one SPEC");
@@ -86,6 +87,6 @@ static int run(int argc, char **argv, struct byoh_error *err)
 }
 
 const struct byoh_cli_verb byoh_cli_fetch = {
-	"fetch", "fetch SPEC [--cache DIR] [--jobs N] [--retries N] [--refresh] [--insecure-registry]",
+	"fetch", "fetch SPEC [--cache DIR] [--jobs N] [--retries N] [--refresh] [--insecure-registry HOST]",
 	"Get every source and image that a spec names into the cache, checking every digest; resumes.", run,
 };

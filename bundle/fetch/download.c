@@ -358,7 +358,13 @@ static int retry_later(struct download *d, struct transfer *t)
 	return 0;
 }
 
-static int fail_transfer(struct transfer *t, CURLcode code, struct byoh_error *err)
+/* What a caller may want to tell apart: a token that ran out, a thing that is not there. */
+static int errnum_of(long status)
+{
+	return status == 401 || status == 403 ? EACCES : status == 404 || status == 410 ? ENOENT : EIO;
+}
+
+static int fail_transfer(struct transfer *t, CURLcode code, long status, struct byoh_error *err)
 {
 	if (t->error.kind != BYOH_ERROR_NONE) {
 		*err = t->error;
@@ -369,8 +375,8 @@ static int fail_transfer(struct transfer *t, CURLcode code, struct byoh_error *e
 	/* An empty part has nothing to resume. */
 	if (t->offset == 0)
 		unlink(t->part);
-	return byoh_fail(err, BYOH_ERROR_SYSTEM, EIO, "%s: %s: %s", t->item->name, t->item->url,
-			 *t->error_text ? t->error_text : curl_easy_strerror(code));
+	return byoh_fail(err, BYOH_ERROR_SYSTEM, errnum_of(status), "%s: %s: %s", t->item->name,
+			 t->item->url, *t->error_text ? t->error_text : curl_easy_strerror(code));
 }
 
 static int ended(struct download *d, struct transfer *t, CURLcode code, struct byoh_error *err)
@@ -403,7 +409,7 @@ static int ended(struct download *d, struct transfer *t, CURLcode code, struct b
 	if (t->error.kind == BYOH_ERROR_NONE && byoh_http_is_transient(code, status) &&
 	    t->attempts < d->options->retries)
 		return retry_later(d, t);
-	return fail_transfer(t, code, err);
+	return fail_transfer(t, code, status, err);
 }
 
 static int begin(struct download *d, struct transfer *t, struct byoh_error *err)
@@ -489,7 +495,9 @@ static int run(struct download *d, struct byoh_error *err)
 					 "interrupted; the next run goes on from here");
 		report(d, NULL, false);
 		/* Something may have become startable by what has just ended. */
-		if (d->progress.files_done < d->count && curl_multi_poll(d->multi, NULL, 0, alive || d->running == 0 ? wait : 0, NULL) != CURLM_OK)
+		if (!alive && d->running)
+			wait = 0;
+		if (d->progress.files_done < d->count && curl_multi_poll(d->multi, NULL, 0, wait, NULL) != CURLM_OK)
 			return byoh_fail(err, BYOH_ERROR_SYSTEM, EIO, "libcurl gave up");
 	}
 	return 0;

@@ -44,8 +44,8 @@ struct byoh_fetch_options {
 	const atomic_bool *cancel;   /* may be NULL; true: end with -EINTR, keeping .part files */
 };
 
-/* All of them, or the first failure. A wrong digest is BYOH_ERROR_TRUST, and the file is gone. Parents of
- * the paths must exist. */
+/* All of them, or the first failure. A wrong digest is BYOH_ERROR_TRUST, and the file is gone; -EACCES is
+ * HTTP's 401 or 403, -ENOENT its 404. Parents of the paths must exist. */
 BYOH_MUST_CHECK int byoh_fetch_files(const struct byoh_fetch_item *items, size_t count,
 				     const struct byoh_fetch_options *options, struct byoh_error *err);
 

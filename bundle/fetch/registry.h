@@ -29,9 +29,9 @@ struct byoh_registry_challenge {
 bool byoh_registry_parse_challenge(const char *value, struct byoh_registry_challenge *ret);
 
 /* Every image of the spec that comes from a registry: its manifest for the platform, config and layers,
- * each checked by digest and fetched only if the cache lacks it. Plain http only to this machine, or
- * anywhere if insecure. */
-BYOH_MUST_CHECK int byoh_fetch_images(const struct byoh_spec *spec, const char *cache_dir, bool insecure,
+ * each checked by digest and fetched only if the cache lacks it. Plain http only to this machine and
+ * to insecure_host (may be NULL). */
+BYOH_MUST_CHECK int byoh_fetch_images(const struct byoh_spec *spec, const char *cache_dir, const char *insecure_host,
 				      const struct byoh_fetch_options *options, struct byoh_error *err);
 
 #endif
