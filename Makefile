@@ -39,6 +39,14 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 same = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
 remember = $(if $(and $(wildcard $(1)),$(call same,$(strip $(2)),$(strip $(file <$(1))))),,$(shell mkdir -p $(dir $(1)))$(file >$(1),$(strip $(2))))
 
+# Beside other goals, clean comes before anything is written or built, with -j too.
+CLEAN_FIRST := $(and $(filter clean,$(MAKECMDGOALS)),$(filter-out clean,$(MAKECMDGOALS)))
+ifneq ($(CLEAN_FIRST),)
+ifeq ($(findstring n,$(firstword -$(MAKEFLAGS))),)
+$(shell rm -rf --one-file-system $(BUILD))
+endif
+endif
+
 #
 # Flags
 #
@@ -216,7 +224,7 @@ compile_commands.json: $(SOURCES) Makefile $(wildcard */module.mk) ## Write the 
 	@mv $@.tmp $@
 
 clean: ## Remove what was built here, not the cache
-	rm -rf --one-file-system $(BUILD) compile_commands.json
+	$(if $(CLEAN_FIRST),@:,rm -rf --one-file-system $(BUILD) compile_commands.json)
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z][a-z_.-]*:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST) | sort
