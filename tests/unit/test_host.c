@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/host-internal.h"
+#include "installer/host.h"
+#include "installer/state.h"
+
+struct fixture {
+	char root[64];
+	int fd;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	assert_non_null(fixture);
+	strcpy(fixture->root, "/tmp/byoh-host-XXXXXX");
+	assert_non_null(mkdtemp(fixture->root));
+	fixture->fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fixture->fd >= 0);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *name = strrchr(fixture->root, '/') + 1;
+	int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	close(fixture->fd);
+	assert_int_equal(byoh_remove_tree(tmp, name, NULL), 0);
+	close(tmp);
+	free(fixture);
+	return 0;
+}
+
+static void put(const struct fixture *fixture, const char *path, const char *text, mode_t mode)
+{
+	char parent[BYOH_PATH_MAX];
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	*strrchr(parent, '/') = 0;
+	if (parent[0])
+		assert_int_equal(byoh_make_directories(fixture->fd, parent, 0755, NULL), 0);
+	assert_int_equal(byoh_write_file(fixture->fd, path, text, strlen(text), mode, NULL), 0);
+}
+
+static void put_link(const struct fixture *fixture, const char *path, const char *target)
+{
+	char parent[BYOH_PATH_MAX];
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	*strrchr(parent, '/') = 0;
+	if (parent[0])
+		assert_int_equal(byoh_make_directories(fixture->fd, parent, 0755, NULL), 0);
+	assert_int_equal(byoh_write_link(fixture->fd, path, target, NULL), 0);
+}
+
+static struct byoh_host *gather(const struct fixture *fixture)
+{
+	struct byoh_error err = BYOH_ERROR_INIT;
+	struct byoh_host *host = NULL;
+
+	assert_int_equal(byoh_host_gather(fixture->root, NULL, &host, &err), 0);
+	assert_string_equal(err.message, "");
+	return host;
+}
+
+static void test_empty_root(void **state)
+{
+	CLEANUP_HOST struct byoh_host *host = gather(*state);
+
+	assert_false(host->live);
+	assert_string_equal(host->root, ((struct fixture *)*state)->root);
+	assert_string_equal(host->os_id, "");
+	assert_string_equal(host->hostname, "");
+	assert_string_equal(host->machine_id, "");
+	assert_string_equal(host->kernel_release, "");
+	assert_string_equal(host->cgroup_controllers, "");
+	assert_int_equal(host->memory_bytes, 0);
+	assert_false(host->has_systemd);
+	assert_false(host->systemd_running);
+	assert_false(host->has_iptables);
+	assert_false(host->has_resolved);
+	assert_true(host->usr_local_unit_dir_ok);
+	assert_null(host->containerd_path);
+	assert_int_equal(host->swap_count, 0);
+	assert_false(byoh_host_has_program(host, "mount"));
+}
+
+static void test_names(void **state)
+{
+	const struct fixture *f = *state;
+	CLEANUP_HOST struct byoh_host *host = NULL;
+
+	put(f, "/usr/lib/os-release", "# ID=no\nPRETTY_NAME=\"A \\\"fine\\\" system\"\nID='debian'\nVERSION_ID=12\nID_LIKE=x\n", 0644);
+	put_link(f, "/etc/os-release", "../usr/lib/os-release");
+	put(f, "/etc/hostname", "  node10\n", 0644);
+	put(f, "/etc/machine-id", "uninitialized\n", 0444);
+	put(f, "/usr/lib/systemd/systemd", "", 0755);
+	put_link(f, "/lib", "usr/lib");
+	put_link(f, "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service",
+		 "/lib/systemd/system/systemd-resolved.service");
+	put(f, "/etc/selinux/config", "#SELINUX=permissive\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0644);
+	host = gather(f);
+	assert_string_equal(host->os_id, "debian");
+	assert_string_equal(host->os_version_id, "12");
+	assert_string_equal(host->os_pretty_name, "A \"fine\" system");
+	assert_string_equal(host->hostname, "node10");
+	assert_string_equal(host->machine_id, "");
+	assert_true(host->has_systemd);
+	assert_true(host->has_resolved);
+	assert_true(host->selinux_enabled);
+	assert_true(host->selinux_enforcing);
+}
+
+static void test_iptables_of_ours_is_none(void **state)
+{
+	const struct fixture *f = *state;
+	struct byoh_host *host;
+
+	put(f, "/usr/local/lib/byoh/xtables-nft-multi", "", 0755);
+	put_link(f, "/usr/local/sbin/iptables", "../lib/byoh/xtables-nft-multi");
+	host = gather(f);
+	assert_false(host->has_iptables);
+	byoh_host_free(host);
+
+	put_link(f, "/usr/sbin/iptables", "/etc/alternatives/iptables");
+	host = gather(f);
+	assert_false(host->has_iptables); /* leads nowhere */
+	byoh_host_free(host);
+
+	put(f, "/usr/sbin/xtables-nft-multi", "", 0755);
+	put_link(f, "/etc/alternatives/iptables", "/usr/sbin/iptables-nft");
+	put_link(f, "/usr/sbin/iptables-nft", "xtables-nft-multi");
+	host = gather(f);
+	assert_true(host->has_iptables);
+	byoh_host_free(host);
+}
+
+static void test_foreign_runtime(void **state)
+{
+	static const struct {
+		const char *path, *link; /* a file, or a link to */
+		bool with_state, foreign;
+	} rows[] = {
+		{ "/usr/bin/containerd", NULL, false, true },
+		{ "/usr/bin/containerd", NULL, true, true },
+		{ "/usr/local/bin/containerd", NULL, false, true },
+		{ "/usr/local/bin/containerd", NULL, true, false },
+		{ "/usr/local/lib/systemd/system/containerd.service", NULL, true, false },
+		{ "/etc/systemd/system/containerd.service", NULL, true, true },
+		{ "/etc/systemd/system/docker.service", "/dev/null", false, false },
+		{ "/usr/lib/systemd/system/docker.service", NULL, false, true },
+		{ "/usr/bin/dockerd", NULL, false, true },
+	};
+	const struct fixture *f = *state;
+
+	put(f, "/dev/null", "", 0644);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_HOST struct byoh_host *host = NULL;
+
+		if (rows[i].link)
+			put_link(f, rows[i].path, rows[i].link);
+		else
+			put(f, rows[i].path, "", 0755);
+		if (rows[i].with_state)
+			put(f, BYOH_STATE_PATH, "{}\n", 0600);
+		host = gather(f);
+		if ((host->containerd_path != NULL) != rows[i].foreign)
+			fail_msg("row %zu: %s", i, host->containerd_path ? host->containerd_path : "none");
+		if (rows[i].foreign)
+			assert_string_equal(host->containerd_path, rows[i].path);
+		assert_int_equal(byoh_remove_file(f->fd, rows[i].path, NULL), 0);
+		assert_int_equal(byoh_remove_file(f->fd, BYOH_STATE_PATH, NULL), 0);
+	}
+}
+
+static void test_unit_directory(void **state)
+{
+	const struct fixture *f = *state;
+	CLEANUP_HOST struct byoh_host *host = NULL;
+
+	assert_int_equal(byoh_make_directories(f->fd, "/var/usrlocal", 0755, NULL), 0);
+	put_link(f, "/usr/local", "../var/usrlocal");
+	host = gather(f);
+	assert_false(host->usr_local_unit_dir_ok);
+}
+
+static void test_links_stay_inside(void **state)
+{
+	static const struct {
+		const char *path, *real; /* NULL: an error */
+		int rc;
+	} rows[] = {
+		{ "/etc/absolute", "/usr/target", 0 },
+		{ "/etc/climbing", "/usr/target", 0 },
+		{ "/etc/folder/target", "/usr/target", 0 },
+		{ "//etc/./folder/../usr/target", "/usr/target", 0 },
+		{ "/../../usr/target", "/usr/target", 0 },
+		{ "/", "/", 0 },
+		{ "usr", "/usr", 0 },
+		{ "/etc/loop", NULL, -ELOOP },
+		{ "/etc/nowhere", NULL, -ENOENT },
+		{ "/usr/target/below", NULL, -ENOTDIR },
+	};
+	const struct fixture *f = *state;
+
+	put(f, "/usr/target", "inside", 0644);
+	put_link(f, "/etc/absolute", "/usr/target");
+	put_link(f, "/etc/climbing", "../../../../../../usr/target");
+	put_link(f, "/etc/folder", "/usr");
+	put_link(f, "/etc/loop", "loop");
+	put_link(f, "/etc/nowhere", "/etc/hostname-that-is-not-there");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_BUFFER struct byoh_buffer real = { 0 };
+		struct byoh_error err = BYOH_ERROR_INIT;
+		int rc = byoh_host_resolve(f->fd, rows[i].path, &real, &err);
+
+		if (rc != rows[i].rc || (rows[i].real && strcmp(rows[i].real, byoh_buffer_text(&real))))
+			fail_msg("%s: %d %s", rows[i].path, rc, byoh_buffer_text(&real));
+	}
+	/* this machine's file is not what such a link reads */
+	put_link(f, "/etc/passwd-outside", "/etc/passwd");
+	assert_false(byoh_host_exists(f->fd, "/etc/passwd-outside"));
+}
+
+static void test_programs(void **state)
+{
+	const struct fixture *f = *state;
+	CLEANUP_HOST struct byoh_host *host = NULL;
+
+	put(f, "/usr/bin/mount", "", 0755);
+	put(f, "/usr/bin/readme", "", 0644);
+	put_link(f, "/usr/sbin/modprobe", "/bin/kmod");
+	put(f, "/usr/bin/kmod", "", 0755);
+	put_link(f, "/bin", "usr/bin");
+	assert_int_equal(byoh_make_directories(f->fd, "/usr/bin/folder", 0755, NULL), 0);
+	host = gather(f);
+	assert_true(byoh_host_has_program(host, "mount"));
+	assert_true(byoh_host_has_program(host, "modprobe"));
+	assert_false(byoh_host_has_program(host, "readme"));
+	assert_false(byoh_host_has_program(host, "folder"));
+	assert_false(byoh_host_has_program(host, "cp"));
+}
+
+static void test_swaps(void **state)
+{
+	char text[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+		      "/dev/sda2                               partition\t1000\t\t0\t\t-2\n"
+		      "/a\\040swap\\134file                      file\t1000\t\t0\t\t5\n"
+		      "/dev/zram0                              partition\t1000\t\t0\t\t100\n";
+	CLEANUP_HOST struct byoh_host *host = calloc(1, sizeof(*host));
+
+	(void)state;
+	assert_non_null(host);
+	host->root_fd = -1;
+	assert_int_equal(byoh_host_parse_swaps(text, host, NULL), 0);
+	assert_int_equal(host->swap_count, 3);
+	assert_string_equal(host->swaps[0].device, "/dev/sda2");
+	assert_string_equal(host->swaps[0].type, "partition");
+	assert_int_equal(host->swaps[0].priority, -2);
+	assert_false(host->swaps[0].zram);
+	assert_string_equal(host->swaps[1].device, "/a swap\\file");
+	assert_string_equal(host->swaps[1].type, "file");
+	assert_true(host->swaps[2].zram);
+	assert_int_equal(host->swaps[2].priority, 100);
+}
+
+static void test_interfaces(void **state)
+{
+	char text[] = "lo 00:00:00:00:00:00\neth0 52:54:00:AB:CD:EF\nib0 "
+		      "80:00:02:08:fe:80:00:00:00:00:00:00:7c:fe:90:03:00:26:4b:01\ntun0 \nwlan0 02:00:00:00:00:01\n";
+	CLEANUP_HOST struct byoh_host *host = calloc(1, sizeof(*host));
+
+	(void)state;
+	assert_non_null(host);
+	host->root_fd = -1;
+	assert_int_equal(byoh_host_parse_interfaces(text, &host->identity, NULL), 0);
+	assert_int_equal(host->identity.macs.count, 2);
+	assert_string_equal(host->identity.macs.items[0], "52:54:00:ab:cd:ef");
+	assert_string_equal(host->identity.macs.items[1], "02:00:00:00:00:01");
+}
+
+static void test_live_host(void **state)
+{
+	CLEANUP_HOST struct byoh_host *host = NULL;
+	char name[256] = "";
+
+	(void)state;
+	assert_int_equal(byoh_host_gather(NULL, NULL, &host, NULL), 0);
+	assert_true(host->live);
+	assert_string_equal(host->root, "/");
+	assert_int_equal(gethostname(name, sizeof(name) - 1), 0);
+	assert_string_equal(host->hostname, name);
+	assert_true(host->memory_bytes > 1 << 20);
+	assert_true(host->cores > 0);
+	assert_true(strlen(host->kernel_release) > 0);
+	assert_true(byoh_host_has_program(host, "sh"));
+}
+
+static void test_root_must_be_a_folder(void **state)
+{
+	const struct fixture *f = *state;
+	struct byoh_error err = BYOH_ERROR_INIT;
+	struct byoh_host *host = NULL;
+	char path[128];
+
+	put(f, "/file", "", 0644);
+	snprintf(path, sizeof(path), "%s/file", f->root);
+	assert_true(byoh_host_gather(path, NULL, &host, &err) < 0);
+	assert_int_equal(err.kind, BYOH_ERROR_USAGE);
+	snprintf(path, sizeof(path), "%s/missing", f->root);
+	assert_int_equal(byoh_host_gather(path, NULL, &host, &err), -ENOENT);
+	assert_null(host);
+}
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_ROOT(test_empty_root),
+		WITH_ROOT(test_names),
+		WITH_ROOT(test_iptables_of_ours_is_none),
+		WITH_ROOT(test_foreign_runtime),
+		WITH_ROOT(test_unit_directory),
+		WITH_ROOT(test_links_stay_inside),
+		WITH_ROOT(test_programs),
+		WITH_ROOT(test_root_must_be_a_folder),
+		cmocka_unit_test(test_swaps),
+		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_live_host),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
