@@ -332,19 +332,35 @@ int byoh_trust_sign(const struct byoh_private_key *key, const struct byoh_digest
 	return byoh_private_key_public(key, &ret->key, err);
 }
 
+static bool holds(const struct byoh_public_key *public_key, const unsigned char *signature, const void *bytes,
+		  size_t size)
+{
+	CLEANUP_PKEY EVP_PKEY *key = raw_key(public_key);
+	CLEANUP_MD EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	return key && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) == 1 &&
+	       EVP_DigestVerify(context, signature, BYOH_SIGNATURE_SIZE, bytes, size) == 1;
+}
+
 int byoh_trust_check(const struct byoh_signature *signature, const struct byoh_digest *id,
 		     struct byoh_error *err)
 {
-	CLEANUP_PKEY EVP_PKEY *key = raw_key(&signature->key);
-	CLEANUP_MD EVP_MD_CTX *context = EVP_MD_CTX_new();
 	unsigned char message[BYOH_MESSAGE_SIZE];
 
-	if (!context)
-		return fail_crypto(err, "check a signature");
 	byoh_trust_message(id, message);
-	if (!key || EVP_DigestVerifyInit(context, NULL, NULL, NULL, key) != 1 ||
-	    EVP_DigestVerify(context, signature->bytes, sizeof(signature->bytes), message,
-			     sizeof(message)) != 1)
+	if (!holds(&signature->key, signature->bytes, message, sizeof(message)))
 		return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG, "a signature does not hold");
 	return 0;
+}
+
+int byoh_keyring_check_bytes(const struct byoh_keyring *keyring, const void *bytes, size_t size,
+			     const void *signature, size_t signature_size, struct byoh_error *err)
+{
+	if (signature_size != BYOH_SIGNATURE_SIZE)
+		return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG, "a signature has 64 bytes, this has %zu",
+				 signature_size);
+	for (size_t i = 0; i < keyring->count; i++)
+		if (holds(&keyring->keys[i], signature, bytes, size))
+			return 0;
+	return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED, "signed by none of the trusted keys");
 }

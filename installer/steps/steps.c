@@ -8,6 +8,8 @@
  * pods. */
 const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "own", byoh_step_own },
+	{ "trust", byoh_step_trust },
+	{ "late-credentials", byoh_step_late },
 	{ "release-files", byoh_step_release_files },
 	{ "directories", byoh_step_directories },
 	{ "modules", byoh_step_modules },

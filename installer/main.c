@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* byoh-install: the appliance that an operator runs. Without a verb it installs. */
+#include <getopt.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/executable.h"
+#include "installer/note.h"
+#include "installer/verbs/verbs.h"
+
+static const struct byoh_verb *const verbs[] = {
+	&byoh_verb_install, &byoh_verb_plan,	&byoh_verb_preflight, &byoh_verb_verify, &byoh_verb_inspect,
+	&byoh_verb_extract, &byoh_verb_status, &byoh_verb_join,      &byoh_verb_settle,
+};
+
+static atomic_bool cancelled;
+
+static void cancel(int signal_number)
+{
+	(void)signal_number;
+	atomic_store(&cancelled, true);
+}
+
+enum option_id {
+	OPTION_CONFIG = 1, OPTION_ROOT, OPTION_KEY, OPTION_JSON, OPTION_YES, OPTION_QUIET, OPTION_VERBOSE,
+	OPTION_FROM, OPTION_PLAN, OPTION_IGNORE, OPTION_INSTALLED, OPTION_SBOM, OPTION_FILES,
+	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
+	OPTION_HELP, OPTION_VERSION,
+};
+
+static const struct option options[] = {
+	/* every verb */
+	{ "config", required_argument, NULL, OPTION_CONFIG },
+	{ "root", required_argument, NULL, OPTION_ROOT },
+	{ "key", required_argument, NULL, OPTION_KEY },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "yes", no_argument, NULL, OPTION_YES },
+	{ "quiet", no_argument, NULL, OPTION_QUIET },
+	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	/* some verbs: listed in their own options */
+	{ "from", required_argument, NULL, OPTION_FROM },
+	{ "plan", required_argument, NULL, OPTION_PLAN },
+	{ "ignore-preflight-errors", required_argument, NULL, OPTION_IGNORE },
+	{ "installed", no_argument, NULL, OPTION_INSTALLED },
+	{ "sbom", no_argument, NULL, OPTION_SBOM },
+	{ "files", no_argument, NULL, OPTION_FILES },
+	{ "signatures", no_argument, NULL, OPTION_SIGNATURES },
+	{ "token", required_argument, NULL, OPTION_TOKEN },
+	{ "token-file", required_argument, NULL, OPTION_TOKEN_FILE },
+	{ "kubeconfig", required_argument, NULL, OPTION_KUBECONFIG },
+	{ "ca", required_argument, NULL, OPTION_CA },
+	{ "recover", no_argument, NULL, OPTION_RECOVER },
+	{ 0 },
+};
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "byoh-install %s: makes this host a Kubernetes worker, without internet\n\n"
+		     "usage: byoh-install [VERB] [OPTION...]\n\n", BYOH_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (verbs[i]->summary)
+			fprintf(out, "  %s %s\n      %s\n", verbs[i]->name, verbs[i]->usage, verbs[i]->summary);
+	fputs("\nEverywhere: --config FILE, --root DIR, --key FILE, --json, --yes, --quiet, --verbose.\n"
+	      "Exit codes: 0 done, 1 failed and the host is as before, 2 usage or configuration,\n"
+	      "3 not trusted or damaged, 4 the host is not fit, 5 waiting for the next medium,\n"
+	      "6 failed and not fully restored, 7 status found drift.\n", out);
+}
+
+static const struct byoh_verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i]->name, name) == 0)
+			return verbs[i];
+	return NULL;
+}
+
+/* Options beyond the common ones belong to the verbs that list them. */
+static bool takes_option(const struct byoh_verb *verb, enum option_id id)
+{
+	char name[64];
+
+	if (id < OPTION_FROM || id == OPTION_HELP || id == OPTION_VERSION)
+		return true;
+	for (size_t i = 0; options[i].name; i++)
+		if (options[i].val == (int)id)
+			snprintf(name, sizeof(name), " %s ", options[i].name);
+	return strstr(verb->options, name) != NULL;
+}
+
+static int add_key(struct byoh_options *ret, struct byoh_error *err)
+{
+	if (ret->key_count == BYOH_SESSION_KEYS_MAX)
+		return byoh_fail(err, BYOH_ERROR_USAGE, E2BIG, "too many --key");
+	ret->keys[ret->key_count++] = optarg;
+	return 0;
+}
+
+static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_error *err)
+{
+	const char **texts[] = {
+		[OPTION_CONFIG] = &ret->config, [OPTION_ROOT] = &ret->root, [OPTION_FROM] = &ret->from,
+		[OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
+		[OPTION_TOKEN] = &ret->token, [OPTION_TOKEN_FILE] = &ret->token_file,
+		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
+	};
+	bool *flags[] = {
+		[OPTION_JSON] = &ret->json, [OPTION_YES] = &ret->yes, [OPTION_QUIET] = &ret->quiet,
+		[OPTION_VERBOSE] = &ret->verbose, [OPTION_INSTALLED] = &ret->installed,
+		[OPTION_SBOM] = &ret->sbom, [OPTION_FILES] = &ret->files,
+		[OPTION_SIGNATURES] = &ret->signatures, [OPTION_RECOVER] = &ret->recover_only,
+	};
+
+	if (id == OPTION_KEY)
+		return add_key(ret, err);
+	if ((size_t)id < ARRAY_SIZE(texts) && texts[id])
+		*texts[id] = optarg;
+	else
+		*flags[id] = true;
+	return 0;
+}
+
+static int parse(const struct byoh_verb *verb, int argc, char **argv, struct byoh_options *ret,
+		 struct byoh_error *err)
+{
+	int id, r;
+
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (id == '?' || id == ':')
+			return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+					 "unknown option, or a value is missing: %s", argv[optind - 1]);
+		if (!takes_option(verb, (enum option_id)id))
+			return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "%s does not take %s", verb->name,
+					 argv[optind - 1]);
+		if (id == OPTION_HELP || id == OPTION_VERSION)
+			continue; /* seen by main before any verb */
+		r = take_option(ret, (enum option_id)id, err);
+		if (r < 0)
+			return r;
+	}
+	ret->arguments = argv + optind;
+	ret->argument_count = (size_t)(argc - optind);
+	if (ret->argument_count > verb->arguments)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "%s: unexpected \"%s\"", verb->name,
+				 argv[optind + (int)verb->arguments]);
+	return 0;
+}
+
+static bool asks_for(int argc, char **argv, const char *option)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], option) == 0)
+			return true;
+	return false;
+}
+
+/* A run ends in order: Ctrl-C undoes, a lost terminal or reader does not stop it half-way. */
+static void handle_signals(void)
+{
+	struct sigaction action = { .sa_handler = cancel };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
+{
+	CLEANUP(byoh_session_release) struct byoh_session session = { .cancel = &cancelled };
+	struct byoh_error err = BYOH_ERROR_INIT;
+	int r = parse(verb, argc, argv, &session.options, &err);
+
+	if (r == 0)
+		r = verb->run(&session, &err);
+	if (r >= 0)
+		return r;
+	fprintf(stderr, "byoh-install: %s\n", err.message);
+	if (err.kind == BYOH_ERROR_USAGE)
+		fprintf(stderr, "usage: byoh-install %s %s\n", verb->name, verb->usage);
+	return byoh_error_exit_code(&err);
+}
+
+int main(int argc, char **argv)
+{
+	const struct byoh_verb *verb = &byoh_verb_install;
+	bool named = argc > 1 && argv[1][0] != '-';
+
+	umask(022);
+	handle_signals();
+	if (asks_for(argc, argv, "--version")) {
+		puts("byoh-install " BYOH_VERSION);
+		return 0;
+	}
+	if (asks_for(argc, argv, "--help") || (named && strcmp(argv[1], "help") == 0)) {
+		print_help(stdout);
+		return 0;
+	}
+	if (named)
+		verb = find_verb(argv[1]);
+	if (!verb) {
+		fprintf(stderr, "byoh-install: unknown verb \"%s\"\n", argv[1]);
+		print_help(stderr);
+		return 2;
+	}
+	if (byoh_bundle_note.type != BYOH_NOTE_TYPE) /* keeps the note linked */
+		return 1;
+	return run_verb(verb, named ? argc - 1 : argc, named ? argv + 1 : argv);
+}

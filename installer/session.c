@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "installer/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/discover.h"
+#include "installer/net/outside.h"
+#include "installer/report.h"
+#include "installer/transaction.h"
+
+#define KEYS_HOST "etc/byoh/keys.d"
+#define KEYS_VENDOR "usr/share/byoh/keys.d"
+#define KEYS_REVOKED "etc/byoh/revoked.d"
+
+void byoh_session_release(struct byoh_session *session)
+{
+	byoh_plan_free(session->plan);
+	byoh_bundle_free(session->bundle);
+	byoh_config_free(session->config);
+	byoh_state_free(session->state);
+	byoh_keyring_free(session->keyring);
+	byoh_lock_free(session->lock);
+	byoh_host_free(session->host);
+	byoh_outside_free(session->outside);
+}
+
+int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err)
+{
+	(void)session;
+	return byoh_inside_only(err);
+}
+
+int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err)
+{
+	const char *root = session->options.root;
+	int r;
+
+	if (!root && geteuid() != 0)
+		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EPERM,
+				 "this changes the host and needs root; run it with sudo, or work in a "
+				 "folder with --root DIR");
+	r = root ? byoh_inside_only(err) : byoh_outside_start(&session->outside, err);
+	if (r == 0)
+		r = byoh_host_gather(root ? root : "/", session->outside, &session->host, err);
+	return r < 0 ? r : byoh_state_read(session->host, &session->state, err);
+}
+
+int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_observer observer = byoh_report_observer(session);
+	bool settled = false;
+	int r = byoh_lock_take(session->host, &session->lock, err);
+
+	if (r == 0)
+		r = byoh_transaction_recover(session->host, &observer, &settled, err);
+	if (r < 0 || !settled)
+		return r;
+	byoh_report_line(session, "an earlier run had been cut off; the host is as it was before that run");
+	byoh_state_free(TAKE_PTR(session->state));
+	return byoh_state_read(session->host, &session->state, err);
+}
+
+/* Without /proc (an empty chroot) the kernel still tells how the program was started. */
+static int open_self(struct byoh_session *session, struct byoh_error *err)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	CLEANUP_FD int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0 && name)
+		fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return byoh_fail_errno(err, "cannot open this executable");
+	r = byoh_bundle_open_fd(fd, name ? name : "this executable", &session->bundle, err);
+	if (r < 0)
+		return r;
+	fd = -1;
+	session->bundle_is_self = true;
+	return 0;
+}
+
+static int installed_path(const struct byoh_session *session, char ret[BYOH_PATH_MAX],
+			  struct byoh_error *err)
+{
+	if (!session->state || !session->state->release_id)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT,
+				 "no release is installed here; name a bundle with --from FILE");
+	snprintf(ret, BYOH_PATH_MAX, BYOH_HOME "/releases/%s/bundle", session->state->release_id);
+	return 0;
+}
+
+static int open_kept(struct byoh_session *session, struct byoh_error *err)
+{
+	char path[BYOH_PATH_MAX];
+	CLEANUP_FD int fd = -1;
+	int r = installed_path(session, path, err);
+
+	if (r < 0)
+		return r;
+	fd = byoh_open_beneath(session->host->root_fd, path, O_RDONLY, 0, err);
+	if (fd < 0)
+		return byoh_error_wrap(err, fd, "the copy of the installed bundle is lost");
+	r = byoh_bundle_open_fd(fd, path, &session->bundle, err);
+	if (r == 0)
+		fd = -1;
+	return r;
+}
+
+static int open_any(struct byoh_session *session, const char *path, struct byoh_error *err)
+{
+	CLEANUP_FREE char *found = NULL;
+	int r;
+
+	if (!path)
+		path = session->options.from;
+	if (path) {
+		r = byoh_discover_bundle(path, &found, err);
+		return r < 0 ? r : byoh_bundle_open(found, &session->bundle, err);
+	}
+	r = open_self(session, err);
+	if (r == -ENODATA && session->state && session->state->release_id)
+		return open_kept(session, err);
+	return r;
+}
+
+static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_public_key key;
+	int r = 0;
+
+	for (size_t i = 0; i < session->options.key_count && r == 0; i++) {
+		r = byoh_public_key_read(session->options.keys[i], &key, err);
+		if (r == 0)
+			r = byoh_keyring_add(session->keyring, &key, err);
+	}
+	return r;
+}
+
+/* Whom this host trusts: pinned and vendor keys less the revoked ones, and --key for this run. */
+static int make_keyring(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_FD int reader_root = -1;
+	int root, r;
+
+	session->keyring = byoh_keyring_new();
+	if (!session->keyring)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	if (session->host) {
+		root = session->host->root_fd;
+	} else {
+		const char *path = session->options.root ? session->options.root : "/";
+
+		root = reader_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return byoh_fail_errno(err, "cannot open %s", path);
+	}
+	r = byoh_keyring_add_directory(session->keyring, root, KEYS_HOST, false, err);
+	if (r == 0)
+		r = byoh_keyring_add_directory(session->keyring, root, KEYS_VENDOR, false, err);
+	if (r < 0)
+		return r;
+	session->host_has_pins = byoh_keyring_count(session->keyring) > 0;
+	r = add_given_keys(session, err);
+	if (r == 0)
+		r = byoh_keyring_add_directory(session->keyring, root, KEYS_REVOKED, true, err);
+	return r;
+}
+
+/* The key inside a .run counts only on a host that has pinned none: the operator who starts the file has
+ * decided to trust it, and is shown whom. */
+static int trust_self(struct byoh_session *session, struct byoh_error *err)
+{
+	if (session->host_has_pins || session->options.key_count || !session->bundle_is_self)
+		return 0;
+	return byoh_bundle_add_signers(session->bundle, session->keyring, err);
+}
+
+static int note_pins(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_signature *signatures;
+	size_t count;
+	int r = 0;
+
+	if (session->host_has_pins)
+		return 0;
+	signatures = byoh_bundle_signatures(session->bundle, &count);
+	for (size_t i = 0; i < count && session->pin_count < BYOH_SESSION_KEYS_MAX && r == 0; i++) {
+		if (!byoh_keyring_has(session->keyring, &signatures[i].key))
+			continue;
+		session->pins[session->pin_count++] = signatures[i].key;
+		r = byoh_report_key(session, &signatures[i].key, err);
+	}
+	return r;
+}
+
+static int authenticate(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest;
+	uint64_t threshold = 1, floor;
+	int r = make_keyring(session, err);
+
+	if (r == 0)
+		r = trust_self(session, err);
+	if (r == 0)
+		r = byoh_discover_threshold(session->host, &threshold, err);
+	if (r == 0)
+		r = byoh_bundle_authenticate(session->bundle, session->keyring, (unsigned int)threshold, err);
+	if (r == 0)
+		r = note_pins(session, err);
+	if (r < 0)
+		return r;
+	manifest = byoh_bundle_manifest(session->bundle);
+	floor = byoh_state_floor(session->state, manifest->name);
+	if (manifest->epoch < floor)
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "%s: epoch %llu of %s is below this host's floor %llu: an older release "
+				 "with a known fault is not installed again",
+				 byoh_bundle_name(session->bundle), (unsigned long long)manifest->epoch,
+				 manifest->name, (unsigned long long)floor);
+	return 0;
+}
+
+int byoh_session_open_bundle(struct byoh_session *session, const char *path, struct byoh_error *err)
+{
+	int r = open_any(session, path, err);
+
+	return r < 0 ? r : authenticate(session, err);
+}
+
+int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = open_kept(session, err);
+
+	return r < 0 ? r : authenticate(session, err);
+}
+
+int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_FREE char *path = NULL;
+	int r = byoh_discover_config(session->host, session->options.config, &path, err);
+
+	if (r < 0)
+		return r;
+	if (!path) {
+		byoh_report_line(session, "no configuration was found: the host is prepared and joins nothing");
+		return byoh_config_default(&session->config, err);
+	}
+	r = byoh_discover_check_signature(path, session->keyring, session->host, err);
+	if (r == 0)
+		r = byoh_config_load(path, &session->host->identity, &session->config, err);
+	if (r == 0)
+		r = byoh_discover_late_credentials(session->host, session->config, err);
+	return r;
+}
+
+int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
+{
+	int r;
+
+	session->plan_input = (struct byoh_plan_input){
+		.config = session->config,
+		.host = session->host,
+		.manifest = byoh_bundle_manifest(session->bundle),
+		.index = byoh_bundle_index(session->bundle),
+		.release_id = byoh_bundle_id(session->bundle),
+		.pins = session->pins,
+		.pin_count = session->pin_count,
+	};
+	r = byoh_plan_make(&session->plan_input, &session->plan, err);
+	return r < 0 ? r : byoh_plan_check(session->plan, &session->plan_input, &session->changes, err);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run of a verb: its options, and what most verbs need in the same order: isolation from the
+ * network, facts about the host, the bundle and its trust, the configuration, the plan.
+ */
+#ifndef BYOH_INSTALLER_SESSION_H
+#define BYOH_INSTALLER_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "bundle/base/bar.h"
+#include "bundle/bundle.h"
+#include "installer/config.h"
+#include "installer/host.h"
+#include "installer/lock.h"
+#include "installer/plan.h"
+#include "installer/state.h"
+
+#define BYOH_SESSION_KEYS_MAX 16
+
+struct byoh_options {
+	const char *config, *root, *from, *plan, *ignored_preflight;
+	const char *token, *token_file, *kubeconfig, *ca; /* join */
+	const char *keys[BYOH_SESSION_KEYS_MAX];
+	size_t key_count;
+	bool json, yes, quiet, verbose;
+	bool installed;			    /* verify */
+	bool sbom, files, signatures;	    /* inspect */
+	bool recover_only;		    /* settle */
+	char **arguments;		    /* what is no option, ends with NULL */
+	size_t argument_count;
+};
+
+struct byoh_session {
+	struct byoh_options options;
+	struct byoh_outside *outside;
+	struct byoh_host *host;
+	struct byoh_lock *lock;
+	struct byoh_state *state;	 /* NULL: nothing of ours is installed */
+	struct byoh_config *config;
+	struct byoh_bundle *bundle;
+	bool bundle_is_self;		 /* behind this executable */
+	struct byoh_keyring *keyring;
+	bool host_has_pins;
+	size_t pin_count;		 /* keys that this install pins */
+	struct byoh_public_key pins[BYOH_SESSION_KEYS_MAX];
+	struct byoh_plan_input plan_input;
+	struct byoh_plan *plan;
+	size_t changes;			 /* actions that are not so already */
+	struct byoh_bar bar;
+	const atomic_bool *cancel;
+};
+
+void byoh_session_release(struct byoh_session *session);
+
+/* Leaves the network and gathers facts. Every verb but the ones that read a bundle alone. */
+BYOH_MUST_CHECK int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err);
+/* For verbs that only read a bundle: no internet socket from here on. */
+BYOH_MUST_CHECK int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err);
+/* One run at a time; settles what an earlier run left open. Needs byoh_session_enter_host. */
+BYOH_MUST_CHECK int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err);
+/* Opens and authenticates a bundle: --from, else the one behind this executable, else the installed
+ * release's. path overrides (NULL: by these rules). */
+BYOH_MUST_CHECK int byoh_session_open_bundle(struct byoh_session *session, const char *path,
+					     struct byoh_error *err);
+/* Opens the bundle that the installed release was made of. */
+BYOH_MUST_CHECK int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err);
+/* Finds and reads the configuration. */
+BYOH_MUST_CHECK int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err);
+/* Makes the plan and looks how far the host is from it. */
+BYOH_MUST_CHECK int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/json.h"
+#include "bundle/base/path.h"
+#include "installer/report.h"
+#include "installer/verbs/verbs.h"
+
+#define PLAN_MAX ((size_t)16 << 20)
+
+static int check_host(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_PREFLIGHT struct byoh_preflight *preflight = NULL;
+	int r = byoh_preflight_run(&session->plan_input, session->options.ignored_preflight,
+				   session->state != NULL, &preflight, err);
+
+	if (r < 0)
+		return r;
+	if (!session->options.quiet || preflight->failed)
+		byoh_report_preflight(preflight, session->options.verbose, stderr);
+	if (preflight->failed)
+		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ENOTSUP,
+				 "%zu of the checks failed and nothing was changed; mend them, or go on with "
+				 "--ignore-preflight-errors ID,...",
+				 preflight->failed);
+	return 0;
+}
+
+/* The plan that the operator approved is the plan that is carried out, or nothing is. */
+static int check_approved_plan(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer approved = {0}, made = {0};
+	int r;
+
+	if (!session->options.plan)
+		return 0;
+	r = byoh_read_named_file(session->options.plan, PLAN_MAX, &approved, err);
+	if (r == 0)
+		r = byoh_plan_json(session->plan, &session->plan_input, &made, err);
+	if (r < 0)
+		return r;
+	if (approved.size != made.size || memcmp(approved.data, made.data, made.size) != 0)
+		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ESTALE,
+				 "%s: host, bundle or configuration are not what they were when this plan was "
+				 "made; look at the difference with `plan --json`, and approve a new one",
+				 session->options.plan);
+	return 0;
+}
+
+static const char *join_outcome(const struct byoh_session *session)
+{
+	if (session->config->join_mode == BYOH_JOIN_NONE)
+		return "none";
+	return session->config->cluster.token ? "started" : "pending";
+}
+
+static int tell_json(const struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = {0};
+	struct byoh_json json = byoh_json_to(&text);
+	char hex[BYOH_DIGEST_HEX_SIZE];
+	int r;
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	byoh_json_begin_object(&json);
+	byoh_json_field_string(&json, "result", session->changes ? "installed" : "unchanged");
+	byoh_json_field_u64(&json, "changes", session->changes);
+	byoh_json_field_string(&json, "id", hex);
+	byoh_json_field_string(&json, "name", session->plan_input.manifest->name);
+	byoh_json_field_string(&json, "version", session->plan_input.manifest->version);
+	byoh_json_field_string(&json, "join", join_outcome(session));
+	byoh_json_field_bool(&json, "rebootRequired", false);
+	byoh_json_field_bool(&json, "atBoot", !session->host->live);
+	byoh_json_end_object(&json);
+	r = byoh_json_finish(&json, err);
+	return r < 0 ? r : byoh_report_result(&text, err);
+}
+
+static void tell_join(const struct byoh_session *session)
+{
+	if (!session->host->live)
+		byoh_report_line(session, "services start and images are imported at the first boot of %s",
+				 session->host->root);
+	else if (strcmp(join_outcome(session), "pending") == 0)
+		byoh_report_line(session, "join: pending; bring the token with `byoh-install join --token-file "
+					  "FILE`, or --kubeconfig FILE");
+	else if (session->config->join_mode == BYOH_JOIN_AGENT)
+		byoh_report_line(session, "the agent registers this host now; the management cluster has to "
+					  "approve the request byoh-csr-%s", session->host->hostname);
+	else if (session->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP)
+		byoh_report_line(session, "the kubelet asks %s for its certificate now",
+				 session->config->cluster.server);
+}
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static int change_host(struct byoh_session *session, const char *verb, struct byoh_error *err)
+{
+	struct byoh_observer observer = byoh_report_observer(session);
+	struct byoh_transaction_input input = {
+		.plan_input = &session->plan_input,
+		.plan = session->plan,
+		.bundle = session->bundle,
+		.verb = verb,
+		.ignored_preflight = session->options.ignored_preflight,
+		.observer = &observer,
+		.cancel = session->cancel,
+	};
+	struct timespec start;
+	int r;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	r = byoh_transaction_run(&input, err);
+	byoh_report_end_progress(session);
+	if (r < 0)
+		return r;
+	byoh_report_line(session, "done: %s %s, %zu changes in %.1f s", session->plan_input.manifest->name,
+			 session->plan_input.manifest->version, session->changes, seconds_since(&start));
+	tell_join(session);
+	return 0;
+}
+
+int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)
+{
+	int r = byoh_session_make_plan(session, err);
+
+	if (r == 0)
+		r = check_approved_plan(session, err);
+	if (r < 0)
+		return r;
+	if (session->changes) {
+		if (!session->options.quiet)
+			byoh_report_plan(session, stderr);
+		r = check_host(session, err);
+		if (r == 0)
+			r = change_host(session, verb, err);
+	} else {
+		byoh_report_line(session, "nothing to do: %s %s is installed as configured",
+				 session->plan_input.manifest->name, session->plan_input.manifest->version);
+	}
+	return r < 0 || !session->options.json ? r : tell_json(session, err);
+}
+
+static int run(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = byoh_session_enter_host(session, err);
+
+	if (r == 0)
+		r = byoh_session_take_host(session, err);
+	if (r == 0)
+		r = byoh_session_open_bundle(session, NULL, err);
+	if (r == 0)
+		r = byoh_session_load_config(session, err);
+	return r < 0 ? r : byoh_carry_out(session, "install", err);
+}
+
+const struct byoh_verb byoh_verb_install = {
+	"install", "[--from FILE|DIR] [--plan FILE] [--ignore-preflight-errors ID,...]",
+	"Check the host, unpack, configure and start. Run again, it says that there is nothing to do.",
+	" from plan ignore-preflight-errors ", 0, run,
+};

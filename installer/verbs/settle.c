@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For byoh-settle.service and byoh-settle-images.service: what a boot has to make good. */
+#include "installer/report.h"
+#include "installer/verbs/verbs.h"
+
+static int run(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = byoh_session_enter_host(session, err);
+
+	if (r == 0)
+		r = byoh_session_take_host(session, err);
+	if (r < 0 || session->options.recover_only)
+		return r;
+	if (!session->state || session->state->settled)
+		return 0;
+	r = byoh_session_open_installed(session, err);
+	if (r == 0)
+		r = byoh_session_load_config(session, err);
+	return r < 0 ? r : byoh_carry_out(session, "settle", err);
+}
+
+const struct byoh_verb byoh_verb_settle = {
+	"settle", "[--recover]", NULL, " recover ignore-preflight-errors ", 0, run,
+};

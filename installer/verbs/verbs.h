@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of byoh-install: short functions over the same plan. None knows the host by itself. */
+#ifndef BYOH_INSTALLER_VERBS_VERBS_H
+#define BYOH_INSTALLER_VERBS_VERBS_H
+
+#include "installer/session.h"
+
+struct byoh_verb {
+	const char *name;
+	const char *usage;   /* what stands behind the name */
+	const char *summary; /* one line; NULL keeps it out of help */
+	const char *options; /* names of the options it takes beyond the common ones, with spaces around */
+	size_t arguments;    /* how many words that are no options it takes at most */
+	/* Returns 0, a positive exit code of its own, or negative with err set. */
+	int (*run)(struct byoh_session *session, struct byoh_error *err);
+};
+
+extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_preflight, byoh_verb_verify,
+	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle;
+
+/* What install and join share: lock, check, carry out, tell. */
+BYOH_MUST_CHECK int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "bundle/base/json.h"
+#include "installer/report.h"
+#include "installer/verbs/verbs.h"
+
+static int tell(const struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest = byoh_bundle_manifest(session->bundle);
+	CLEANUP_BUFFER struct byoh_buffer text = {0};
+	struct byoh_json json = byoh_json_to(&text);
+	char hex[BYOH_DIGEST_HEX_SIZE];
+	int r;
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	if (!session->options.json) {
+		printf("%s: good: %s %s, id %s\n", byoh_bundle_name(session->bundle), manifest->name,
+		       manifest->version, hex);
+		return 0;
+	}
+	byoh_json_begin_object(&json);
+	byoh_json_field_string(&json, "result", "good");
+	byoh_json_field_string(&json, "id", hex);
+	byoh_json_field_string(&json, "name", manifest->name);
+	byoh_json_field_string(&json, "version", manifest->version);
+	byoh_json_end_object(&json);
+	r = byoh_json_finish(&json, err);
+	return r < 0 ? r : byoh_report_result(&text, err);
+}
+
+static int verify_installed(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_plan_verdict verdict = {0};
+	int r = byoh_session_enter_host(session, err);
+
+	if (r == 0)
+		r = byoh_session_open_installed(session, err);
+	if (r == 0)
+		r = byoh_session_load_config(session, err);
+	if (r == 0)
+		r = byoh_session_make_plan(session, err);
+	if (r < 0)
+		return r;
+	verdict = byoh_report_drift(session, stdout);
+	return verdict.drifted ? 7 : 0;
+}
+
+static int run(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_bar bar = byoh_bar_start("Verifying", session->options.quiet || session->options.json);
+	struct byoh_progress progress = { byoh_bar_report, &bar, session->cancel };
+	const char *path = session->options.argument_count ? session->options.arguments[0] : NULL;
+	int r;
+
+	if (session->options.installed)
+		return verify_installed(session, err);
+	r = byoh_session_enter_reader(session, err);
+	if (r == 0)
+		r = byoh_session_open_bundle(session, path, err);
+	if (r == 0)
+		r = byoh_bundle_check(session->bundle, 0, &progress, err);
+	byoh_bar_finish(&bar);
+	return r < 0 ? r : tell(session, err);
+}
+
+const struct byoh_verb byoh_verb_verify = {
+	"verify", "[FILE | --installed] [--key FILE]",
+	"Check signatures and every byte of this bundle or another, or what lies on the host.",
+	" from installed ", 1, run,
+};
