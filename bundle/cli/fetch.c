@@ -37,7 +37,6 @@ static int fetch(const struct settings *settings, const char *cache_dir, struct 
 	if (r == 0)
 		r = byoh_fetch_sources(spec, lock, cache_dir, false, settings->refresh, &options, err);
 	byoh_cli_progress_end(&progress);
-	progress = (struct byoh_cli_progress){ 0 };
 	if (r == 0)
 		r = byoh_fetch_images(spec, cache_dir, settings->insecure_host, &options, err);
 	byoh_cli_progress_end(&progress);
