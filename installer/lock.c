@@ -13,7 +13,7 @@
 
 #define LOCK_PATH BYOH_HOME "/lock"
 
-struct byoh_lock {
+struct byoh_host_lock {
 	int root_fd;
 	int fd;		  /* -1: nested in a lock of this process */
 	unsigned int made; /* how many folders of BYOH_HOME's path were made, counted from its end */
@@ -86,7 +86,7 @@ static int write_holder(int fd, unsigned int made, struct byoh_error *err)
 }
 
 /* 1: the file that was opened has been removed by its holder; try again. */
-static int lock_file(struct byoh_lock *lock, struct byoh_error *err)
+static int lock_file(struct byoh_host_lock *lock, struct byoh_error *err)
 {
 	CLEANUP_FD int fd = byoh_open_beneath(lock->root_fd, LOCK_PATH, O_RDWR | O_CREAT, 0600, err);
 	struct holder holder;
@@ -119,9 +119,9 @@ static int lock_file(struct byoh_lock *lock, struct byoh_error *err)
 	return r;
 }
 
-int byoh_lock_take(const struct byoh_host *host, struct byoh_lock **ret, struct byoh_error *err)
+int byoh_host_lock_take(const struct byoh_host *host, struct byoh_host_lock **ret, struct byoh_error *err)
 {
-	CLEANUP_LOCK struct byoh_lock *lock = calloc(1, sizeof(*lock));
+	CLEANUP_HOST_LOCK struct byoh_host_lock *lock = calloc(1, sizeof(*lock));
 	int r;
 
 	if (!lock)
@@ -143,7 +143,7 @@ int byoh_lock_take(const struct byoh_host *host, struct byoh_lock **ret, struct 
 	return 0;
 }
 
-void byoh_lock_free(struct byoh_lock *lock)
+void byoh_host_lock_free(struct byoh_host_lock *lock)
 {
 	if (!lock)
 		return;
@@ -162,12 +162,12 @@ void byoh_lock_free(struct byoh_lock *lock)
 	free(lock);
 }
 
-void byoh_lock_freep(struct byoh_lock **lock)
+void byoh_host_lock_freep(struct byoh_host_lock **lock)
 {
-	byoh_lock_free(*lock);
+	byoh_host_lock_free(*lock);
 }
 
-bool byoh_lock_exists(const struct byoh_host *host)
+bool byoh_host_lock_exists(const struct byoh_host *host)
 {
 	struct stat st;
 

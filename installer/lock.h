@@ -10,16 +10,16 @@
 
 #define BYOH_HOME "/var/lib/byoh" /* 0700: state, journal, before-images and kept releases */
 
-struct byoh_lock;
+struct byoh_host_lock;
 
 /* -EBUSY names the process that holds it. A process that holds it already gets it again. */
-BYOH_MUST_CHECK int byoh_lock_take(const struct byoh_host *host, struct byoh_lock **ret,
+BYOH_MUST_CHECK int byoh_host_lock_take(const struct byoh_host *host, struct byoh_host_lock **ret,
 				   struct byoh_error *err);
-void byoh_lock_free(struct byoh_lock *lock);
-void byoh_lock_freep(struct byoh_lock **lock);
-#define CLEANUP_LOCK __attribute__((cleanup(byoh_lock_freep)))
+void byoh_host_lock_free(struct byoh_host_lock *lock);
+void byoh_host_lock_freep(struct byoh_host_lock **lock);
+#define CLEANUP_HOST_LOCK __attribute__((cleanup(byoh_host_lock_freep)))
 
 /* Did a killed process leave its lock file behind, or is one at work? */
-bool byoh_lock_exists(const struct byoh_host *host);
+bool byoh_host_lock_exists(const struct byoh_host *host);
 
 #endif

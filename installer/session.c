@@ -26,7 +26,7 @@ void byoh_session_release(struct byoh_session *session)
 	byoh_config_free(session->config);
 	byoh_state_free(session->state);
 	byoh_keyring_free(session->keyring);
-	byoh_lock_free(session->lock);
+	byoh_host_lock_free(session->lock);
 	byoh_host_free(session->host);
 	byoh_outside_free(session->outside);
 }
@@ -56,7 +56,7 @@ int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
 {
 	struct byoh_observer observer = byoh_report_observer(session);
 	bool settled = false;
-	int r = byoh_lock_take(session->host, &session->lock, err);
+	int r = byoh_host_lock_take(session->host, &session->lock, err);
 
 	if (r == 0)
 		r = byoh_transaction_recover(session->host, &observer, &settled, err);
@@ -249,7 +249,9 @@ int byoh_session_load_config(struct byoh_session *session, struct byoh_error *er
 	if (r < 0)
 		return r;
 	if (!path) {
-		byoh_report_line(session, "no configuration was found: the host is prepared and joins nothing");
+		if (!session->state)
+			byoh_report_line(session,
+					 "no configuration was found: the host is prepared and joins nothing");
 		return byoh_config_default(&session->config, err);
 	}
 	r = byoh_discover_check_signature(path, session->keyring, session->host, err);

@@ -36,7 +36,7 @@ struct byoh_session {
 	struct byoh_options options;
 	struct byoh_outside *outside;
 	struct byoh_host *host;
-	struct byoh_lock *lock;
+	struct byoh_host_lock *lock;
 	struct byoh_state *state;	 /* NULL: nothing of ours is installed */
 	struct byoh_config *config;
 	struct byoh_bundle *bundle;

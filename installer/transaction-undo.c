@@ -256,19 +256,19 @@ static int look(const struct byoh_host *host, struct byoh_error *err)
 		r = byoh_journal_read(host, newest, &journal, err);
 	if (r < 0)
 		return r;
-	return byoh_lock_exists(host) || (journal && !byoh_journal_is_committed(journal));
+	return byoh_host_lock_exists(host) || (journal && !byoh_journal_is_committed(journal));
 }
 
 int byoh_transaction_recover(const struct byoh_host *host, const struct byoh_observer *observer,
 			     bool *ret_settled, struct byoh_error *err)
 {
-	CLEANUP_LOCK struct byoh_lock *lock = NULL;
+	CLEANUP_HOST_LOCK struct byoh_host_lock *lock = NULL;
 	int r = look(host, err);
 
 	*ret_settled = false;
 	if (r <= 0)
 		return r < 0 ? byoh_error_wrap(err, r, "cannot read the journal") : 0;
-	r = byoh_lock_take(host, &lock, err);
+	r = byoh_host_lock_take(host, &lock, err);
 	if (r < 0)
 		return r;
 	r = recover_locked(host, observer, ret_settled, err);

@@ -410,14 +410,14 @@ static int run_locked(struct byoh_transaction *transaction, struct byoh_error *e
 
 int byoh_transaction_run(const struct byoh_transaction_input *input, struct byoh_error *err)
 {
-	CLEANUP_LOCK struct byoh_lock *lock = NULL;
+	CLEANUP_HOST_LOCK struct byoh_host_lock *lock = NULL;
 	struct byoh_transaction transaction = {
 		.input = input,
 		.host = input->plan_input->host,
 		.bundle_copy = -1,
 	};
 	mode_t old_mask;
-	int r = byoh_lock_take(transaction.host, &lock, err);
+	int r = byoh_host_lock_take(transaction.host, &lock, err);
 
 	if (r < 0)
 		return r;
