@@ -190,7 +190,6 @@ static int write_tar(struct writer *writer)
 	int r;
 
 	if (!tar || archive_write_set_format_pax_restricted(tar) != ARCHIVE_OK ||
-	    archive_write_set_format_option(tar, "pax", "hdrcharset", "BINARY") < ARCHIVE_WARN ||
 	    archive_write_set_bytes_per_block(tar, 0) != ARCHIVE_OK ||
 	    archive_write_open(tar, writer, NULL, take_tar, NULL) != ARCHIVE_OK)
 		return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENOMEM, "cannot write a tar");
