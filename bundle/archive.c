@@ -15,6 +15,7 @@
 
 #define READ_STEP ((size_t)256 << 10)
 #define MAGIC_SIZE 512
+#define MAX_LINK_HOPS 16
 /* What no real archive reaches: a thousandfold, once it is large enough to hurt. */
 #define BOMB_RATIO ((uint64_t)1000)
 #define BOMB_FLOOR ((uint64_t)1 << 30)
@@ -360,57 +361,119 @@ static int read_all(int fd, const char *name, bool (*wanted)(void *context, cons
 	return r;
 }
 
-static struct byoh_archive_entry *find_bytes(const struct byoh_archive *archive, const char *path)
+/* By path, and the last of equal ones last. */
+static int compare_paths(const void *a, const void *b)
 {
-	for (size_t i = archive->count; i-- > 0;)
-		if (archive->entries[i].type == BYOH_FILE_REGULAR && !archive->entries[i].other &&
-		    strcmp(archive->entries[i].path, path) == 0)
-			return &archive->entries[i];
-	return NULL;
+	const struct byoh_archive_entry *x = *(struct byoh_archive_entry *const *)a;
+	const struct byoh_archive_entry *y = *(struct byoh_archive_entry *const *)b;
+	int order = strcmp(x->path, y->path);
+
+	return order ? order : (x > y) - (x < y);
+}
+
+static int sort_entries(struct byoh_archive *archive, struct byoh_error *err)
+{
+	archive->by_path = calloc(archive->count + 1, sizeof(*archive->by_path));
+	if (!archive->by_path)
+		return no_memory(err);
+	for (size_t i = 0; i < archive->count; i++)
+		archive->by_path[i] = &archive->entries[i];
+	qsort(archive->by_path, archive->count, sizeof(*archive->by_path), compare_paths);
+	return 0;
+}
+
+static struct byoh_archive_entry *find_entry(const struct byoh_archive *archive, const char *path)
+{
+	size_t low = 0, high = archive->count;
+
+	/* Behind the last entry that is not greater. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(archive->by_path[middle]->path, path) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && strcmp(archive->by_path[low - 1]->path, path) == 0 ? archive->by_path[low - 1] : NULL;
 }
 
 /* The file that a hard link stands for at last; NULL if the archive lacks it or the links go in a circle. */
 static struct byoh_archive_entry *link_end(const struct byoh_archive *archive,
 					   const struct byoh_archive_entry *link)
 {
-	struct byoh_archive_entry *end = find_bytes(archive, link->target);
+	struct byoh_archive_entry *end = find_entry(archive, link->target);
 
 	for (int hops = 0; end && end->hardlink; hops++)
-		end = hops < 16 ? find_bytes(archive, end->target) : NULL;
-	return end;
+		end = hops < MAX_LINK_HOPS ? find_entry(archive, end->target) : NULL;
+	return end && end->type == BYOH_FILE_REGULAR && !end->other ? end : NULL;
 }
 
-struct wanted_ends { /* files that only wanted hard links ask for */
+struct links {
 	struct byoh_archive *archive;
 	bool (*wanted)(void *context, const char *path);
 	void *context;
+	bool *missing; /* of each entry: its bytes are wanted by a link, and were not taken */
 };
 
-static bool is_wanted_end(void *context, const char *path)
+static bool is_wanted_link(const struct links *links, const struct byoh_archive_entry *entry)
 {
-	const struct wanted_ends *ends = context;
-
-	for (size_t i = 0; i < ends->archive->count; i++) {
-		const struct byoh_archive_entry *link = &ends->archive->entries[i], *end;
-
-		if (!link->hardlink || (ends->wanted && !ends->wanted(ends->context, link->path)))
-			continue;
-		end = link_end(ends->archive, link);
-		if (end && !end->source && strcmp(end->path, path) == 0)
-			return true;
-	}
-	return false;
+	return entry->hardlink && (!links->wanted || links->wanted(links->context, entry->path));
 }
 
-static int share_bytes(struct byoh_archive *archive, const char *name, const struct wanted_ends *ends,
-		       struct byoh_error *err)
+static bool find_missing(struct links *links)
 {
-	for (size_t i = 0; i < archive->count; i++) {
-		struct byoh_archive_entry *link = &archive->entries[i], *end;
+	bool any = false;
 
-		if (!link->hardlink || (ends->wanted && !ends->wanted(ends->context, link->path)))
+	for (size_t i = 0; i < links->archive->count; i++) {
+		struct byoh_archive_entry *end;
+
+		if (!is_wanted_link(links, &links->archive->entries[i]))
 			continue;
-		end = link_end(archive, link);
+		end = link_end(links->archive, &links->archive->entries[i]);
+		if (!end || end->source)
+			continue;
+		links->missing[end - links->archive->entries] = true;
+		any = true;
+	}
+	return any;
+}
+
+static bool is_missing(void *context, const char *path)
+{
+	const struct links *links = context;
+	const struct byoh_archive_entry *entry = find_entry(links->archive, path);
+
+	return entry && links->missing[entry - links->archive->entries];
+}
+
+/* The first reading cannot know that a later link is wanted, so the files behind such links come by a
+ * second one. */
+static int read_missing(int fd, const char *name, struct links *links, struct byoh_scratch *scratch,
+			struct byoh_error *err)
+{
+	CLEANUP_ARCHIVE struct byoh_archive *again = calloc(1, sizeof(*again));
+	int r = again ? read_all(fd, name, is_missing, links, scratch, again, err) : no_memory(err);
+
+	for (size_t i = 0; r == 0 && i < again->count && i < links->archive->count; i++) {
+		struct byoh_archive_entry *entry = &links->archive->entries[i];
+
+		if (!again->entries[i].source || entry->source)
+			continue;
+		entry->size = again->entries[i].size;
+		entry->source = TAKE_PTR(again->entries[i].source);
+	}
+	return r;
+}
+
+static int share_bytes(const struct links *links, const char *name, struct byoh_error *err)
+{
+	for (size_t i = 0; i < links->archive->count; i++) {
+		struct byoh_archive_entry *link = &links->archive->entries[i], *end;
+
+		if (!is_wanted_link(links, link))
+			continue;
+		end = link_end(links->archive, link);
 		if (!end || !end->source)
 			return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
 					 "%s: %s is a hard link to %s, which is not in it", name,
@@ -424,47 +487,16 @@ static int share_bytes(struct byoh_archive *archive, const char *name, const str
 	return 0;
 }
 
-static bool lacks_end(const struct byoh_archive *archive, struct wanted_ends *ends)
+static int resolve_hardlinks(int fd, const char *name, struct links *links, struct byoh_scratch *scratch,
+			     struct byoh_error *err)
 {
-	for (size_t i = 0; i < archive->count; i++)
-		if (archive->entries[i].type == BYOH_FILE_REGULAR && !archive->entries[i].source &&
-		    !archive->entries[i].hardlink && is_wanted_end(ends, archive->entries[i].path))
-			return true;
-	return false;
-}
+	CLEANUP_FREE bool *missing = calloc(links->archive->count + 1, sizeof(*missing));
+	int r = missing ? 0 : no_memory(err);
 
-static bool has_hardlinks(const struct byoh_archive *archive)
-{
-	for (size_t i = 0; i < archive->count; i++)
-		if (archive->entries[i].hardlink)
-			return true;
-	return false;
-}
-
-/* The first reading cannot know that a later link is wanted, so the files behind such links come by a
- * second one. */
-static int resolve_hardlinks(int fd, const char *name, struct wanted_ends *ends, struct byoh_scratch *scratch,
-			     struct byoh_archive *archive, struct byoh_error *err)
-{
-	CLEANUP_ARCHIVE struct byoh_archive *again = NULL;
-	int r;
-
-	if (!has_hardlinks(archive))
-		return 0;
-	if (lacks_end(archive, ends)) {
-		again = calloc(1, sizeof(*again));
-		if (!again)
-			return no_memory(err);
-		r = read_all(fd, name, is_wanted_end, ends, scratch, again, err);
-		if (r < 0)
-			return r;
-		for (size_t i = 0; i < again->count && i < archive->count; i++)
-			if (again->entries[i].source && !archive->entries[i].source) {
-				archive->entries[i].size = again->entries[i].size;
-				archive->entries[i].source = TAKE_PTR(again->entries[i].source);
-			}
-	}
-	return share_bytes(archive, name, ends, err);
+	links->missing = missing;
+	if (r == 0 && find_missing(links))
+		r = read_missing(fd, name, links, scratch, err);
+	return r < 0 ? r : share_bytes(links, name, err);
 }
 
 int byoh_archive_read(int fd, const char *name, bool (*wanted)(void *context, const char *path),
@@ -472,14 +504,16 @@ int byoh_archive_read(int fd, const char *name, bool (*wanted)(void *context, co
 		      struct byoh_error *err)
 {
 	CLEANUP_ARCHIVE struct byoh_archive *archive = calloc(1, sizeof(*archive));
-	struct wanted_ends ends = { archive, wanted, context };
+	struct links links = { archive, wanted, context, NULL };
 	int r;
 
 	if (!archive)
 		return no_memory(err);
 	r = read_all(fd, name, wanted, context, scratch, archive, err);
 	if (r == 0)
-		r = resolve_hardlinks(fd, name, &ends, scratch, archive, err);
+		r = sort_entries(archive, err);
+	if (r == 0)
+		r = resolve_hardlinks(fd, name, &links, scratch, err);
 	if (r == 0)
 		*ret = TAKE_PTR(archive);
 	return r;
@@ -492,6 +526,7 @@ void byoh_archive_free(struct byoh_archive *archive)
 	for (size_t i = 0; i < archive->count; i++)
 		entry_release(&archive->entries[i]);
 	free(archive->entries);
+	free(archive->by_path);
 	free(archive);
 }
 
@@ -502,8 +537,5 @@ void byoh_archive_freep(struct byoh_archive **archive)
 
 const struct byoh_archive_entry *byoh_archive_find(const struct byoh_archive *archive, const char *path)
 {
-	for (size_t i = archive->count; i-- > 0;)
-		if (strcmp(archive->entries[i].path, path) == 0)
-			return &archive->entries[i];
-	return NULL;
+	return find_entry(archive, path);
 }

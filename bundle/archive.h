@@ -32,6 +32,7 @@ struct byoh_archive_entry {
 struct byoh_archive {
 	size_t count;
 	struct byoh_archive_entry *entries; /* in the archive's order; a later one of the same path wins */
+	struct byoh_archive_entry **by_path; /* the same, sorted */
 };
 
 /* Does the file begin like an archive that can be opened here? */
