@@ -498,6 +498,8 @@ static void test_cidrs(void **state)
 	assert_string_equal(address, "10.0.0.250");
 	assert_true(byoh_cidr_address("10.0.1.0/24", 255, address, sizeof(address)));
 	assert_false(byoh_cidr_address("10.0.1.0/24", 256, address, sizeof(address)));
+	assert_true(byoh_cidr_address("10.0.0.0/16", 300, address, sizeof(address)));
+	assert_string_equal(address, "10.0.1.44");
 }
 
 static char *kubelet_text(const char *version, const struct byoh_config *config, bool flags)
