@@ -101,7 +101,7 @@ tsan.ldlibs := $(SYSTEM_LIBS)
 
 fuzz.cc = $(CLANG)
 fuzz.cflags := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-recover=all
+	-fno-sanitize-recover=all -Wno-format-nonliteral
 fuzz.ldflags := -fsanitize=fuzzer,address,undefined
 fuzz.ldlibs := $(SYSTEM_LIBS)
 
