@@ -195,7 +195,7 @@ int byoh_discover_check_signature(const char *config, const struct byoh_keyring 
 	CLEANUP_BUFFER struct byoh_buffer signature = {0}, text = {0};
 	char path[BYOH_PATH_MAX + 8];
 	bool required = false;
-	int r = host_policy(host, "configSignature", NULL, &required, err);
+	int r = host_policy(host, "requireConfigSignature", NULL, &required, err);
 
 	if (r < 0)
 		return r;
