@@ -561,6 +561,10 @@ static void only_our_lines_of_hosts_change(void **state)
 	check_hosts("a\n# byoh-install: begin\nno end\n", &pairs,
 		    "a\n# byoh-install: begin\nno end\n" OUR);
 	check_hosts("a\n", &none, "a\n");
+	check_hosts(OUR "b\n", &pairs, OUR "b\n");
+	/* A marker counts at the beginning of a line only. */
+	check_hosts("1 x # byoh-install: begin\n# byoh-install: end\n", &none,
+		    "1 x # byoh-install: begin\n# byoh-install: end\n");
 }
 
 static void hosts_are_left_alone_unless_asked(void **state)
