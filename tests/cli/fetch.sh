@@ -11,9 +11,10 @@ fi
 here=$(cd "$(dirname "$0")" && pwd)
 : "${BYOH_BUNDLE:=$here/../../build/byoh-bundle}"
 work=$(mktemp -d)
-server=
+server='' tls_server=
 end() {
 	[ -z "$server" ] || kill "$server"
+	[ -z "$tls_server" ] || kill "$tls_server"
 	rm -rf "$work"
 }
 trap end EXIT
@@ -170,6 +171,32 @@ cp "$work/site/big" "$work/spec/big"
 check "a path source is checked where it lies" exits 0 fetch
 printf x >>"$work/spec/big"
 check "and refused when it is another" exits 3 fetch
+
+# https: the server's certificate counts, and a redirect to http is not followed.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" \
+	-days 2 -subj /CN=test -addext subjectAltName=DNS:localhost 2>/dev/null
+{
+	printf 'HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\n'
+	cat "$work/site/small"
+} >"$work/site/answer"
+printf 'HTTP/1.0 302 Found\r\nLocation: %s/ranges/small\r\nContent-Length: 0\r\n\r\n' "$base" >"$work/site/away"
+mkfifo "$work/tls-port"
+(cd "$work/site" && exec openssl s_server -accept localhost:0 -4 -HTTP -key ../key.pem -cert ../cert.pem) \
+	>"$work/tls-port" 2>/dev/null </dev/null &
+tls_server=$!
+exec 8<"$work/tls-port"
+while read -r line <&8; do
+	case $line in ACCEPT*) break ;; esac
+done
+secure=https://localhost:${line##*:}
+fresh "url: $secure/answer, unlocked: true"
+check "https with a certificate that SSL_CERT_FILE vouches for" exits 0 env SSL_CERT_FILE="$work/cert.pem" \
+	"$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache"
+fresh "url: $secure/answer, unlocked: true"
+check "https with any other is refused" eval 'exits 1 fetch --retries 0 && nothing_kept'
+fresh "url: $secure/away, sha256: $small"
+check "https does not lead to http" eval 'exits 1 env SSL_CERT_FILE="$work/cert.pem" "$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache" && says "Protocol \"http\"" && [ "$(asked .)" = 0 ]'
+exec 8<&-
 
 # Locks
 lock() { "$BYOH_BUNDLE" lock "$work/spec/bundle.yaml" --cache "$cache" "$@"; }
