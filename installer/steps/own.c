@@ -12,8 +12,8 @@
 
 /* Names in /etc/byoh that have another meaning. */
 static const char *const taken_names[] = {
-	"byoh.yaml", "byoh.yaml.sig", "sysctl.conf", "agent.env", "bootstrap-kubeconfig.conf",
-	"keys.d",    "revoked.d"
+	"byoh.yaml",  "byoh.yaml.sig", "sysctl.conf", "agent.env", "bootstrap-kubeconfig.conf",
+	"join.kubeconfig", "keys.d", "revoked.d",
 };
 
 static const struct {
