@@ -64,7 +64,8 @@ static int enter(int root_fd, struct walk *walk, const char *name, size_t length
 	return follow(walk, target);
 }
 
-int byoh_host_resolve(int root_fd, const char *path, struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_host_resolve(int root_fd, const char *path, struct byoh_buffer *ret,
+		      struct byoh_error *err)
 {
 	struct walk walk = { .links = 0 };
 	int rc = strlen(path) < sizeof(walk.rest) ? 0 : -ENAMETOOLONG;
@@ -73,7 +74,8 @@ int byoh_host_resolve(int root_fd, const char *path, struct byoh_buffer *ret, st
 		memcpy(walk.rest, path, strlen(path) + 1);
 	while (rc == 0 && walk.rest[0]) {
 		char name[BYOH_NAME_MAX + 1];
-		size_t length = strcspn(walk.rest, "/"), skip = length + strspn(walk.rest + length, "/");
+		size_t length = strcspn(walk.rest, "/"),
+		       skip = length + strspn(walk.rest + length, "/");
 
 		if (length > BYOH_NAME_MAX) {
 			rc = -ENAMETOOLONG;
@@ -100,7 +102,8 @@ int byoh_host_open(int root_fd, const char *path, int flags, struct byoh_error *
 	return rc < 0 ? rc : byoh_open_beneath(root_fd, real.data, flags, 0, err);
 }
 
-int byoh_host_read(int root_fd, const char *path, size_t max, struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_host_read(int root_fd, const char *path, size_t max, struct byoh_buffer *ret,
+		   struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer real = { 0 };
 	int rc = byoh_host_resolve(root_fd, path, &real, err);
@@ -116,7 +119,8 @@ int byoh_host_stat(int root_fd, const char *path, struct stat *ret, struct byoh_
 	if (rc < 0)
 		return rc;
 	if (!strcmp(real.data, "/"))
-		return fstatat(root_fd, "", ret, AT_EMPTY_PATH) ? byoh_fail_errno(err, "%s", path) : 0;
+		return fstatat(root_fd, "", ret, AT_EMPTY_PATH) ? byoh_fail_errno(err, "%s", path)
+								: 0;
 	return byoh_stat_beneath(root_fd, real.data, ret, err);
 }
 
@@ -138,7 +142,8 @@ bool byoh_host_has_program(const struct byoh_host *host, const char *name)
 		struct stat st;
 
 		snprintf(path, sizeof(path), "%s/%s", path_folders[i], name);
-		if (!byoh_host_stat(host->root_fd, path, &st, NULL) && S_ISREG(st.st_mode) && st.st_mode & 0111)
+		if (!byoh_host_stat(host->root_fd, path, &st, NULL) && S_ISREG(st.st_mode) &&
+		    st.st_mode & 0111)
 			return true;
 	}
 	return false;

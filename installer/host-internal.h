@@ -5,14 +5,16 @@
 
 #include "installer/host.h"
 
-/* A small text file without the white space around it; "" where it cannot be read. NULL without memory. */
+/* A small text file without the white space around it; "" where it cannot be read. NULL without
+ * memory. */
 char *byoh_host_word(int root_fd, const char *path);
 
 /* What only a running host has. */
 BYOH_MUST_CHECK int byoh_host_gather_live(struct byoh_host *host, struct byoh_error *err);
 
 /* Text of /proc/swaps. Pure. */
-BYOH_MUST_CHECK int byoh_host_parse_swaps(char *text, struct byoh_host *host, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_host_parse_swaps(char *text, struct byoh_host *host,
+					  struct byoh_error *err);
 /* Lines "name mac". Pure. */
 BYOH_MUST_CHECK int byoh_host_parse_interfaces(char *text, struct byoh_machine_identity *identity,
 					       struct byoh_error *err);

@@ -29,9 +29,10 @@ static void unescape(char *text)
 	char *out = text;
 
 	for (; *text; text++) {
-		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' && text[2] <= '7' &&
-		    text[3] >= '0' && text[3] <= '7') {
-			*out++ = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
+		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' &&
+		    text[2] <= '7' && text[3] >= '0' && text[3] <= '7') {
+			*out++ = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 +
+					(text[3] - '0'));
 			text += 3;
 		} else {
 			*out++ = *text;
@@ -83,7 +84,8 @@ int byoh_host_parse_swaps(char *text, struct byoh_host *host, struct byoh_error 
 	return 0;
 }
 
-int byoh_host_parse_interfaces(char *text, struct byoh_machine_identity *identity, struct byoh_error *err)
+int byoh_host_parse_interfaces(char *text, struct byoh_machine_identity *identity,
+			       struct byoh_error *err)
 {
 	char *rest = NULL;
 
@@ -125,7 +127,8 @@ static int gather_identity(struct byoh_host *host, struct byoh_error *err)
 			free(word);
 	}
 	/* Without the helper we would see our own, empty namespace's. */
-	if (!host->outside || byoh_outside_interfaces(host->outside, &interfaces, NULL) < 0 || !interfaces.size)
+	if (!host->outside || byoh_outside_interfaces(host->outside, &interfaces, NULL) < 0 ||
+	    !interfaces.size)
 		return 0;
 	return byoh_host_parse_interfaces(interfaces.data, &host->identity, err);
 }
@@ -149,7 +152,8 @@ static unsigned int systemd_version(void)
 	const struct byoh_run run = { .argv = argv, .output = &output, .timeout_seconds = 30 };
 	int status;
 
-	if (byoh_run(&run, &status, NULL) < 0 || status || strncmp(byoh_buffer_text(&output), "systemd ", 8))
+	if (byoh_run(&run, &status, NULL) < 0 || status ||
+	    strncmp(byoh_buffer_text(&output), "systemd ", 8))
 		return 0;
 	return (unsigned int)strtoul(byoh_buffer_text(&output) + 8, NULL, 10);
 }
@@ -158,7 +162,8 @@ static int gather_swaps(struct byoh_host *host, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 
-	if (byoh_host_read(host->root_fd, "/proc/swaps", SMALL_FILE_MAX, &text, NULL) < 0 || !text.size)
+	if (byoh_host_read(host->root_fd, "/proc/swaps", SMALL_FILE_MAX, &text, NULL) < 0 ||
+	    !text.size)
 		return 0; /* a kernel without swap has no such file */
 	return byoh_host_parse_swaps(text.data, host, err);
 }
@@ -175,7 +180,8 @@ int byoh_host_gather_live(struct byoh_host *host, struct byoh_error *err)
 	free(host->hostname);
 	host->hostname = strdup(name.nodename);
 	host->kernel_release = strdup(name.release);
-	host->cgroup_controllers = byoh_host_word(host->root_fd, "/sys/fs/cgroup/cgroup.controllers");
+	host->cgroup_controllers = byoh_host_word(host->root_fd,
+						  "/sys/fs/cgroup/cgroup.controllers");
 	if (!host->hostname || !host->kernel_release || !host->cgroup_controllers)
 		return out_of_memory(err);
 	host->memory_bytes = memory_bytes(host->root_fd);

@@ -37,7 +37,7 @@ char *byoh_host_word(int root_fd, const char *path)
 	return strndup(start, length);
 }
 
-/* os-release(5): KEY=value, in single, double or no quotes, backslashes before special characters. */
+/* os-release(5): KEY=value, with or without quotes, backslashes before special characters. */
 static char *os_release_value(const char *text, const char *key)
 {
 	CLEANUP_FREE char *value = calloc(1, strlen(text) + 1);
@@ -91,11 +91,12 @@ static int gather_names(struct byoh_host *host, struct byoh_error *err)
 	return 0;
 }
 
-/* Our units go there; a link in the way (some read-only systems keep /usr/local elsewhere) is nothing
- * that files are written through. */
+/* Our units go there; a link in the way (some read-only systems keep /usr/local elsewhere) is
+ * nothing that files are written through. */
 static bool unit_directory_is_plain(int root_fd)
 {
-	static const char *const parts[] = { "/usr", "/usr/local", "/usr/local/lib", "/usr/local/lib/systemd",
+	static const char *const parts[] = { "/usr", "/usr/local", "/usr/local/lib",
+					     "/usr/local/lib/systemd",
 					     "/usr/local/lib/systemd/system" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -112,8 +113,8 @@ static bool unit_directory_is_plain(int root_fd)
 static bool has_foreign_iptables(int root_fd)
 {
 	static const char *const places[] = { "/usr/local/sbin/iptables", "/usr/local/bin/iptables",
-					      "/usr/sbin/iptables", "/usr/bin/iptables", "/sbin/iptables",
-					      "/bin/iptables" };
+					      "/usr/sbin/iptables",	  "/usr/bin/iptables",
+					      "/sbin/iptables",		  "/bin/iptables" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		CLEANUP_BUFFER struct byoh_buffer real = { 0 };
@@ -129,10 +130,12 @@ static bool has_resolved(const struct byoh_host *host)
 {
 	if (host->live)
 		return byoh_host_exists(host->root_fd, "/run/systemd/resolve/resolv.conf");
-	return byoh_exists_beneath(host->root_fd,
-				   "/etc/systemd/system/multi-user.target.wants/systemd-resolved.service") ||
-	       byoh_exists_beneath(host->root_fd,
-				   "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service");
+	return byoh_exists_beneath(
+		       host->root_fd,
+		       "/etc/systemd/system/multi-user.target.wants/systemd-resolved.service") ||
+	       byoh_exists_beneath(
+		       host->root_fd,
+		       "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service");
 }
 
 /* Ours are the program in /usr/local/bin of a host that carries a release of ours, and a unit in
@@ -197,10 +200,12 @@ static int open_root(struct byoh_host *host, const char *root, struct byoh_error
 {
 	host->root = realpath(root ? root : "/", NULL);
 	if (!host->root)
-		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "--root %s: %s", root ? root : "/", strerror(errno));
+		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "--root %s: %s", root ? root : "/",
+				 strerror(errno));
 	host->root_fd = open(host->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (host->root_fd < 0)
-		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "--root %s: %s", host->root, strerror(errno));
+		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "--root %s: %s", host->root,
+				 strerror(errno));
 	host->live = !strcmp(host->root, "/");
 	return 0;
 }

@@ -40,8 +40,8 @@ struct child {
 	struct timespec deadline;
 };
 
-/* The standard descriptors are for the program: whatever we pass to it must not lie among them, or one
- * redirection would overwrite the source of the next. */
+/* The standard descriptors are for the program: whatever we pass to it must not lie among them, or
+ * one redirection would overwrite the source of the next. */
 static int above_standard(int fd)
 {
 	int moved;
@@ -109,8 +109,8 @@ static int open_input(const struct byoh_run *run, int *ret, struct byoh_error *e
 	return 0;
 }
 
-/* A process group of its own keeps Ctrl-C for us, who decide what to undo, and lets a timeout reach what
- * the program started. */
+/* A process group of its own keeps Ctrl-C for us, who decide what to undo, and lets a timeout reach
+ * what the program started. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t all, none;
@@ -124,8 +124,9 @@ static int set_attributes(posix_spawnattr_t *attributes)
 	if (!rc)
 		rc = posix_spawnattr_setpgroup(attributes, 0);
 	if (!rc)
-		rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-							  POSIX_SPAWN_SETPGROUP);
+		rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF |
+								  POSIX_SPAWN_SETSIGMASK |
+								  POSIX_SPAWN_SETPGROUP);
 	return rc;
 }
 
@@ -141,7 +142,8 @@ static int set_files(posix_spawn_file_actions_t *files, const int standard[3])
 
 static int spawn(const char *path, const char *const *argv, const int standard[3], pid_t *ret)
 {
-	char *const environment[] = { (char[]){ "PATH=" PATH_FOLDERS }, (char[]){ "LC_ALL=C" }, NULL };
+	char *const environment[] = { (char[]){ "PATH=" PATH_FOLDERS }, (char[]){ "LC_ALL=C" },
+				      NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	int rc;
@@ -155,7 +157,8 @@ static int spawn(const char *path, const char *const *argv, const int standard[3
 		if (!rc)
 			rc = set_attributes(&attributes);
 		if (!rc)
-			rc = posix_spawn(ret, path, &files, &attributes, (char *const *)argv, environment);
+			rc = posix_spawn(ret, path, &files, &attributes, (char *const *)argv,
+					 environment);
 		posix_spawnattr_destroy(&attributes);
 	}
 	posix_spawn_file_actions_destroy(&files);
@@ -167,7 +170,8 @@ static void *await_end(void *context)
 	const struct child *child = context;
 	siginfo_t info;
 
-	/* WNOWAIT: until the caller reaps it nobody else can have this pid, so it may be killed by it. */
+	/* WNOWAIT: until the caller reaps it nobody else can have this pid, so it may be killed by
+	 * it. */
 	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) && errno == EINTR)
 		;
 	eventfd_write(child->ended, 1);
@@ -180,11 +184,12 @@ static int milliseconds_left(const struct timespec *deadline)
 	int64_t left;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	left = (int64_t)(deadline->tv_sec - now.tv_sec) * 1000 + (deadline->tv_nsec - now.tv_nsec) / 1000000;
+	left = (int64_t)(deadline->tv_sec - now.tv_sec) * 1000 +
+	       (deadline->tv_nsec - now.tv_nsec) / 1000000;
 	return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
-/* Reads what is there. What exceeds the cap is read too, or the program would block, and dropped. */
+/* Reads what is there. What exceeds the cap is read too, or the program would block. */
 static int read_stream(struct stream *stream, struct byoh_error *err)
 {
 	char piece[16384];
@@ -203,7 +208,9 @@ static int read_stream(struct stream *stream, struct byoh_error *err)
 			return 0;
 		}
 		if (stream->buffer)
-			keep = (size_t)got < OUTPUT_MAX - stream->taken ? (size_t)got : OUTPUT_MAX - stream->taken;
+			keep = (size_t)got < OUTPUT_MAX - stream->taken
+				       ? (size_t)got
+				       : OUTPUT_MAX - stream->taken;
 		rc = keep ? byoh_buffer_add(stream->buffer, piece, keep, err) : 0;
 		if (rc < 0)
 			return rc;
@@ -222,8 +229,10 @@ static int follow(struct child *child, struct byoh_error *err)
 		int ready, rc;
 
 		for (size_t i = 0; i < ARRAY_SIZE(child->streams); i++)
-			polls[i + 1] = (struct pollfd){ .fd = child->streams[i].fd, .events = POLLIN };
-		ready = poll(polls, ARRAY_SIZE(polls), child->killed ? -1 : milliseconds_left(&child->deadline));
+			polls[i + 1] = (struct pollfd){ .fd = child->streams[i].fd,
+							.events = POLLIN };
+		ready = poll(polls, ARRAY_SIZE(polls),
+			     child->killed ? -1 : milliseconds_left(&child->deadline));
 		if ((ready == 0 && !milliseconds_left(&child->deadline)) || failure) {
 			if (!child->killed)
 				kill(-child->pid, SIGKILL);
@@ -251,7 +260,8 @@ static int wait_for(struct child *child, int *ret_status, struct byoh_error *err
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc) {
 		kill(-child->pid, SIGKILL);
-		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, rc, "cannot start a thread: %s", strerror(rc));
+		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, rc, "cannot start a thread: %s",
+			       strerror(rc));
 	} else {
 		rc = follow(child, err);
 		pthread_join(waiter, NULL);
@@ -266,8 +276,10 @@ static int wait_for(struct child *child, int *ret_status, struct byoh_error *err
 static int start_and_wait(const struct byoh_run *run, const char *path, int *ret_status,
 			  struct byoh_error *err)
 {
-	unsigned int timeout = run->timeout_seconds ? run->timeout_seconds : DEFAULT_TIMEOUT_SECONDS;
-	CLEANUP_FD int input = -1, output = -1, errors = -1, ended = -1, read_output = -1, read_errors = -1;
+	unsigned int timeout = run->timeout_seconds ? run->timeout_seconds
+						    : DEFAULT_TIMEOUT_SECONDS;
+	CLEANUP_FD int input = -1, output = -1, errors = -1, ended = -1, read_output = -1,
+		       read_errors = -1;
 	struct child child = { .pid = -1 };
 	int rc, ends[2];
 
@@ -290,9 +302,11 @@ static int start_and_wait(const struct byoh_run *run, const char *path, int *ret
 	if (ended < 0)
 		return byoh_fail_errno(err, "cannot make an event descriptor");
 
-	rc = spawn(path, run->argv, (int[]){ input, output, errors >= 0 ? errors : output }, &child.pid);
+	rc = spawn(path, run->argv, (int[]){ input, output, errors >= 0 ? errors : output },
+		   &child.pid);
 	if (rc)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, rc, "cannot start %s: %s", path, strerror(rc));
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, rc, "cannot start %s: %s", path,
+				 strerror(rc));
 	close(TAKE_FD(output));
 	if (errors >= 0)
 		close(TAKE_FD(errors));
@@ -309,7 +323,8 @@ static int start_and_wait(const struct byoh_run *run, const char *path, int *ret
 		return rc;
 	if (child.killed)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ETIMEDOUT,
-				 "%s did not end within %u seconds and was killed", run->argv[0], timeout);
+				 "%s did not end within %u seconds and was killed", run->argv[0],
+				 timeout);
 	return 0;
 }
 
@@ -352,9 +367,9 @@ int byoh_run_checked(const struct byoh_run *run, struct byoh_error *err)
 	if (rc < 0 || status == 0)
 		return rc;
 	last_line(with_output.errors ? with_output.errors : with_output.output, &line, &length);
-	return byoh_fail(err, BYOH_ERROR_SYSTEM, EIO, "%s%s%s failed with status %d%s%.*s", run->argv[0],
-			 run->argv[1] ? " " : "", run->argv[1] ? run->argv[1] : "", status,
-			 length ? ": " : "", length, line);
+	return byoh_fail(err, BYOH_ERROR_SYSTEM, EIO, "%s%s%s failed with status %d%s%.*s",
+			 run->argv[0], run->argv[1] ? " " : "", run->argv[1] ? run->argv[1] : "",
+			 status, length ? ": " : "", length, line);
 }
 
 int byoh_run_simple(struct byoh_error *err, const char *program, ...)
@@ -369,6 +384,7 @@ int byoh_run_simple(struct byoh_error *err, const char *program, ...)
 		count++;
 	va_end(args);
 	if (count > MAX_ARGUMENTS)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, E2BIG, "too many arguments for %s", program);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, E2BIG, "too many arguments for %s",
+				 program);
 	return byoh_run_checked(&run, err);
 }

@@ -27,14 +27,15 @@
 #define X32_BIT 0x40000000U
 #define IO_URING_SETUP 425 /* the same on every architecture; missing in older headers */
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
+#define LOAD(field) \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
 #define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
 /* The next instruction is for a loaded value that is (is not) k; else it is skipped. */
 #define IF_EQUAL(k) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1)
 #define UNLESS_EQUAL(k) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 1, 0)
 
-/* Both architectures are little-endian: the low half of an argument comes first, and the kernel takes the
- * family as an int. */
+/* Both architectures are little-endian: the low half of an argument comes first, and the kernel
+ * takes the family as an int. */
 static const struct sock_filter filter[] = {
 	/* another ABI has other numbers: a 32-bit socketcall(2) would slip through */
 	LOAD(arch),
@@ -66,8 +67,8 @@ static int load(void)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
 }
 
-/* Without privilege the kernel wants no_new_privs. With it we go without: programs that we start must
- * work as from a shell, SELinux transitions included. */
+/* Without privilege the kernel wants no_new_privs. With it we go without: programs that we start
+ * must work as from a shell, SELinux transitions included. */
 int byoh_outside_load_filter(void)
 {
 	int rc = load();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The helper's end. It answers five small questions and nothing else: whoever took over the caller by
- * hostile bytes gets from it net sysctls, /proc/net and a GET on loopback, and no way out.
+ * The helper's end. It answers five small questions and nothing else: whoever took over the caller
+ * by hostile bytes gets from it net sysctls, /proc/net and a GET on loopback, and no way out.
  */
 #include "installer/net/outside-protocol.h"
 
@@ -24,7 +24,8 @@
 #include "bundle/base/cleanup.h"
 
 #define LOOPBACK_SOCKETS 4
-#define CLOSE_RANGE 436 /* close_range(2), the same on every architecture; missing in older headers */
+#define CLOSE_RANGE \
+	436 /* close_range(2), the same on every architecture; missing in older headers */
 
 struct helper {
 	int fd;
@@ -64,8 +65,8 @@ static int bind_to_loopback(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo"));
 }
 
-/* Bound to the device, so that these few can reach nothing but this host whatever address they are given.
- * Without the privilege there is none, and health checks are refused. */
+/* Bound to the device, so that these few can reach nothing but this host whatever address they are
+ * given. Without the privilege there is none, and health checks are refused. */
 static void open_loopback(struct helper *helper)
 {
 	for (size_t i = 0; i < LOOPBACK_SOCKETS; i++) {
@@ -148,7 +149,8 @@ static int get(int fd, uint16_t port, const char *path, uint32_t *ret_status)
 	rc = connect_loopback(fd, port, &deadline);
 	if (rc < 0)
 		return rc;
-	length = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", path);
+	length = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+			  path);
 	if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
 		return -EIO; /* an empty socket buffer takes it whole */
 	while (have < sizeof(line) - 1) {
@@ -167,7 +169,8 @@ static int get(int fd, uint16_t port, const char *path, uint32_t *ret_status)
 	return parse_status(line, ret_status);
 }
 
-static int answer_loopback_get(struct helper *helper, uint32_t port, const char *path, uint32_t *ret_status)
+static int answer_loopback_get(struct helper *helper, uint32_t port, const char *path,
+			       uint32_t *ret_status)
 {
 	if (port == 0 || port > UINT16_MAX || !byoh_outside_url_path_ok(path))
 		return -EINVAL;
@@ -183,8 +186,8 @@ static int answer_loopback_get(struct helper *helper, uint32_t port, const char 
 	return -EPERM;
 }
 
-/* The kernel's text files tell no size. What exceeds the cap is left away: in /proc/net/tcp the listening
- * sockets, which are what is asked for, come first. */
+/* The kernel's text files tell no size. What exceeds the cap is left away: in /proc/net/tcp the
+ * listening sockets, which are what is asked for, come first. */
 static int read_text(const char *path, struct byoh_buffer *ret)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -239,7 +242,8 @@ static int answer_sysctl_write(const char *key, const char *value)
 	if (fd < 0)
 		return -errno;
 	do {
-		done = write(fd, value, strlen(value)); /* one write: the kernel takes no second half */
+		done = write(fd, value,
+			     strlen(value)); /* one write: the kernel takes no second half */
 	} while (done < 0 && errno == EINTR);
 	return done < 0 ? -errno : (size_t)done != strlen(value) ? -EIO : 0;
 }
@@ -269,15 +273,16 @@ static int answer_interfaces(struct byoh_buffer *ret)
 		if (entry->d_name[0] == '.' || read_text(path, &address) < 0)
 			continue; /* bonding_masters is a file; a device may have gone */
 		drop_newline(&address);
-		if (byoh_buffer_printf(ret, NULL, "%s %s\n", entry->d_name, byoh_buffer_text(&address)) < 0)
+		if (byoh_buffer_printf(ret, NULL, "%s %s\n", entry->d_name,
+				       byoh_buffer_text(&address)) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
 /* body is followed by two zero bytes, so that key and value are strings whatever it holds. */
-static int answer(struct helper *helper, const struct byoh_outside_request *request, const char *body,
-		  uint32_t *ret_number, struct byoh_buffer *ret)
+static int answer(struct helper *helper, const struct byoh_outside_request *request,
+		  const char *body, uint32_t *ret_number, struct byoh_buffer *ret)
 {
 	switch (request->operation) {
 	case BYOH_OUTSIDE_SYSCTL_READ:
@@ -324,7 +329,8 @@ _Noreturn void byoh_outside_serve(int fd, int parent)
 
 	prctl(PR_SET_NAME, (unsigned long)"byoh-outside", 0UL, 0UL, 0UL);
 	ignore_signals();
-	/* The end of the stream ends us too; this one holds even while we wait for something else. */
+	/* The end of the stream ends us too; this one holds even while we wait for something else.
+	 */
 	if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL) || getppid() != parent)
 		_exit(1);
 	if (fd <= STDERR_FILENO)

@@ -30,8 +30,8 @@ static bool parts_are_names(const char *path)
 	}
 }
 
-/* As sysctl(8) reads keys: the first separator tells which of "." and "/" separates, the other one stands
- * for itself ("net.ipv4.conf.eth0/100.rp_filter", "net/ipv4/conf/eth0.100/rp_filter"). */
+/* As sysctl(8) reads keys: the first separator tells which of "." and "/" separates, the other one
+ * stands for itself ("net.ipv4.conf.eth0/100.rp_filter", "net/ipv4/conf/eth0.100/rp_filter"). */
 bool byoh_outside_sysctl_path(const char *key, char ret[BYOH_OUTSIDE_KEY_MAX + 1])
 {
 	bool dots;
@@ -63,7 +63,8 @@ bool byoh_outside_name_ok(const char *name)
 
 bool byoh_outside_url_path_ok(const char *path)
 {
-	return path[0] == '/' && only(path, LETTERS_AND_DIGITS "/-._~?=&%", BYOH_OUTSIDE_URL_PATH_MAX);
+	return path[0] == '/' &&
+	       only(path, LETTERS_AND_DIGITS "/-._~?=&%", BYOH_OUTSIDE_URL_PATH_MAX);
 }
 
 static int milliseconds_until(const struct timespec *deadline)
@@ -72,7 +73,8 @@ static int milliseconds_until(const struct timespec *deadline)
 	int64_t left;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	left = (int64_t)(deadline->tv_sec - now.tv_sec) * 1000 + (deadline->tv_nsec - now.tv_nsec) / 1000000;
+	left = (int64_t)(deadline->tv_sec - now.tv_sec) * 1000 +
+	       (deadline->tv_nsec - now.tv_nsec) / 1000000;
 	return left < 0 ? 0 : (int)left;
 }
 

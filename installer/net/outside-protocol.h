@@ -39,7 +39,8 @@ struct byoh_outside_answer {
 	uint32_t size;
 };
 
-/* Both ends check; the caller for its messages, the helper because the caller reads hostile bytes. */
+/* Both ends check; the caller for its messages, the helper because the caller reads hostile bytes.
+ */
 bool byoh_outside_sysctl_path(const char *key, char ret[BYOH_OUTSIDE_KEY_MAX + 1]);
 bool byoh_outside_value_ok(const char *value);
 bool byoh_outside_name_ok(const char *name);

@@ -19,8 +19,8 @@ struct byoh_outside {
 	pid_t pid; /* 0: none */
 };
 
-/* An unprivileged caller (a --root install, a preflight that is about to say so) keeps its namespace: the
- * filter holds for it all the same. */
+/* An unprivileged caller (a --root install, a preflight that is about to say so) keeps its
+ * namespace: the filter holds for it all the same. */
 static int shut_in(struct byoh_error *err)
 {
 	int rc;
@@ -30,8 +30,10 @@ static int shut_in(struct byoh_error *err)
 	rc = byoh_outside_load_filter();
 	if (rc < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc,
-				 "cannot load the system call filter that keeps the network away: %s; the kernel "
-				 "needs CONFIG_SECCOMP_FILTER", strerror(-rc));
+				 "cannot load the system call filter that keeps the network away: "
+				 "%s; the kernel "
+				 "needs CONFIG_SECCOMP_FILTER",
+				 strerror(-rc));
 	return 0;
 }
 
@@ -53,7 +55,8 @@ static int start_helper(struct byoh_outside *outside, struct byoh_error *err)
 	if (outside->pid < 0) {
 		outside->pid = 0;
 		close(ends[1]);
-		return byoh_fail_errno(err, "cannot start the helper outside of the network namespace");
+		return byoh_fail_errno(err,
+				       "cannot start the helper outside of the network namespace");
 	}
 	if (outside->pid == 0) {
 		close(ends[0]);
@@ -65,7 +68,8 @@ static int start_helper(struct byoh_outside *outside, struct byoh_error *err)
 		rc = hello.status;
 	if (rc < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc,
-				 "the helper outside of the network namespace did not start: %s", strerror(-rc));
+				 "the helper outside of the network namespace did not start: %s",
+				 strerror(-rc));
 	return 0;
 }
 
@@ -113,29 +117,34 @@ static int receive_body(int fd, size_t size, struct byoh_buffer *ret, struct byo
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	rc = byoh_outside_receive(fd, bytes, size, BYOH_OUTSIDE_ANSWER_SECONDS);
 	if (rc < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "the helper did not answer: %s", strerror(-rc));
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "the helper did not answer: %s",
+				 strerror(-rc));
 	return byoh_buffer_add(ret, bytes, size, err);
 }
 
 static int exchange(int fd, const struct byoh_outside_request *request, const char *body,
-		    struct byoh_outside_answer *ret_answer, struct byoh_buffer *ret, struct byoh_error *err)
+		    struct byoh_outside_answer *ret_answer, struct byoh_buffer *ret,
+		    struct byoh_error *err)
 {
 	int rc = byoh_outside_send(fd, request, sizeof(*request));
 
 	if (rc == 0)
 		rc = byoh_outside_send(fd, body, request->size);
 	if (rc == 0)
-		rc = byoh_outside_receive(fd, ret_answer, sizeof(*ret_answer), BYOH_OUTSIDE_ANSWER_SECONDS);
+		rc = byoh_outside_receive(fd, ret_answer, sizeof(*ret_answer),
+					  BYOH_OUTSIDE_ANSWER_SECONDS);
 	if (rc == 0 && (ret_answer->size > BYOH_OUTSIDE_ANSWER_MAX || ret_answer->status > 0))
 		rc = -EPROTO;
 	if (rc < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "the helper did not answer: %s", strerror(-rc));
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "the helper did not answer: %s",
+				 strerror(-rc));
 	return receive_body(fd, ret_answer->size, ret, err);
 }
 
 /* 0 with the answer, whose status the caller turns into words; negative where there is none. */
-static int ask(struct byoh_outside *outside, const struct byoh_outside_request *request, const char *body,
-	       struct byoh_outside_answer *ret_answer, struct byoh_buffer *ret, struct byoh_error *err)
+static int ask(struct byoh_outside *outside, const struct byoh_outside_request *request,
+	       const char *body, struct byoh_outside_answer *ret_answer, struct byoh_buffer *ret,
+	       struct byoh_error *err)
 {
 	int rc;
 
@@ -157,12 +166,14 @@ int byoh_outside_sysctl_read(struct byoh_outside *outside, const char *key, stru
 	int rc;
 
 	if (!byoh_outside_sysctl_path(key, path))
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is no key of a net sysctl", key);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is no key of a net sysctl",
+				 key);
 	request.size = (uint32_t)strlen(key);
 	rc = ask(outside, &request, key, &answer, ret, err);
 	if (rc == 0 && answer.status < 0)
-		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status, "cannot read the kernel parameter %s: %s",
-			       key, strerror(-answer.status));
+		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status,
+			       "cannot read the kernel parameter %s: %s", key,
+			       strerror(-answer.status));
 	return rc;
 }
 
@@ -176,7 +187,8 @@ int byoh_outside_sysctl_write(struct byoh_outside *outside, const char *key, con
 	int rc;
 
 	if (!byoh_outside_sysctl_path(key, path) || !byoh_outside_value_ok(value))
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "\"%s = %s\" is no net sysctl", key, value);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "\"%s = %s\" is no net sysctl",
+				 key, value);
 	rc = byoh_buffer_printf(&body, err, "%s%c%s", key, 0, value);
 	if (rc < 0)
 		return rc;
@@ -197,16 +209,18 @@ int byoh_outside_proc_net(struct byoh_outside *outside, const char *name, struct
 	int rc;
 
 	if (!byoh_outside_name_ok(name))
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is no file of /proc/net", name);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is no file of /proc/net",
+				 name);
 	request.size = (uint32_t)strlen(name);
 	rc = ask(outside, &request, name, &answer, ret, err);
 	if (rc == 0 && answer.status < 0)
-		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status, "cannot read /proc/net/%s: %s", name,
-			       strerror(-answer.status));
+		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status,
+			       "cannot read /proc/net/%s: %s", name, strerror(-answer.status));
 	return rc;
 }
 
-int byoh_outside_interfaces(struct byoh_outside *outside, struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_outside_interfaces(struct byoh_outside *outside, struct byoh_buffer *ret,
+			    struct byoh_error *err)
 {
 	const struct byoh_outside_request request = { .operation = BYOH_OUTSIDE_INTERFACES };
 	struct byoh_outside_answer answer;
@@ -214,8 +228,8 @@ int byoh_outside_interfaces(struct byoh_outside *outside, struct byoh_buffer *re
 
 	rc = ask(outside, &request, "", &answer, ret, err);
 	if (rc == 0 && answer.status < 0)
-		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status, "cannot read /sys/class/net: %s",
-			       strerror(-answer.status));
+		rc = byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status,
+			       "cannot read /sys/class/net: %s", strerror(-answer.status));
 	return rc;
 }
 
@@ -223,19 +237,21 @@ int byoh_outside_loopback_get(struct byoh_outside *outside, uint16_t port, const
 			      unsigned int *ret_status, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer nothing = { 0 };
-	struct byoh_outside_request request = { .operation = BYOH_OUTSIDE_LOOPBACK_GET, .number = port };
+	struct byoh_outside_request request = { .operation = BYOH_OUTSIDE_LOOPBACK_GET,
+						.number = port };
 	struct byoh_outside_answer answer;
 	int rc;
 
 	if (!port || !byoh_outside_url_path_ok(path))
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL, "%s is no path that is asked on loopback", path);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EINVAL,
+				 "%s is no path that is asked on loopback", path);
 	request.size = (uint32_t)strlen(path);
 	rc = ask(outside, &request, path, &answer, &nothing, err);
 	if (rc < 0)
 		return rc;
 	if (answer.status < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status, "http://127.0.0.1:%u%s: %s", port, path,
-				 strerror(-answer.status));
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, -answer.status,
+				 "http://127.0.0.1:%u%s: %s", port, path, strerror(-answer.status));
 	*ret_status = answer.number;
 	return 0;
 }

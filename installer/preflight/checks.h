@@ -13,7 +13,8 @@ extern const struct byoh_check byoh_checks_network[];
 extern const struct byoh_check byoh_checks_runtime[];
 extern const struct byoh_check byoh_checks_identity[];
 
-/* Each sets result and seen, and returns 0, so that a check ends with `return byoh_check_fail(...)`. */
+/* Each sets result and seen, and returns 0, so that a check ends with `return
+ * byoh_check_fail(...)`. */
 int byoh_check_pass(struct byoh_check_report *report, const char *seen, ...) BYOH_PRINTF(2, 3);
 int byoh_check_skip(struct byoh_check_report *report, const char *seen, ...) BYOH_PRINTF(2, 3);
 /* The remedy is set by byoh_check_remedy before or after. */
@@ -34,10 +35,10 @@ bool byoh_check_needs_iptables(const struct byoh_plan_input *input);
 /* What exists of path: the folder itself or the nearest parent, opened O_PATH. */
 BYOH_MUST_CHECK int byoh_check_open_nearest(const struct byoh_host *host, const char *path,
 					    struct byoh_error *err);
-/* Has a directory an entry whose name ends with one of the suffixes (NULL-terminated list; NULL: any)?
- * Its name is copied to ret. */
-bool byoh_check_directory_has(const struct byoh_host *host, const char *path, const char *const *suffixes,
-			      char ret[256]);
+/* Has a directory an entry whose name ends with one of the suffixes (NULL-terminated list; NULL:
+ * any)? Its name is copied to ret. */
+bool byoh_check_directory_has(const struct byoh_host *host, const char *path,
+			      const char *const *suffixes, char ret[256]);
 
 /* Pure parts, for tests. */
 

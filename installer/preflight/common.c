@@ -32,7 +32,8 @@ bool byoh_check_has_agent(const struct byoh_plan_input *input)
 
 bool byoh_check_has_node_parts(const struct byoh_plan_input *input)
 {
-	return byoh_check_has_kubelet(input) || byoh_check_has_containerd(input) || byoh_check_has_agent(input);
+	return byoh_check_has_kubelet(input) || byoh_check_has_containerd(input) ||
+	       byoh_check_has_agent(input);
 }
 
 bool byoh_check_needs_iptables(const struct byoh_plan_input *input)
@@ -40,7 +41,8 @@ bool byoh_check_needs_iptables(const struct byoh_plan_input *input)
 	bool proxy = byoh_check_has_kube_proxy(input) && input->config->kube_proxy.manage &&
 		     input->config->kube_proxy.mode != BYOH_PROXY_NFTABLES;
 
-	return proxy || byoh_check_has_kubelet(input) || byoh_steps_brings(input, BYOH_CNI_BIN "/bridge") ||
+	return proxy || byoh_check_has_kubelet(input) ||
+	       byoh_steps_brings(input, BYOH_CNI_BIN "/bridge") ||
 	       byoh_steps_brings(input, BYOH_CNI_BIN "/portmap");
 }
 
@@ -71,8 +73,8 @@ static bool ends_with_any(const char *name, const char *const *suffixes)
 	return false;
 }
 
-bool byoh_check_directory_has(const struct byoh_host *host, const char *path, const char *const *suffixes,
-			      char ret[256])
+bool byoh_check_directory_has(const struct byoh_host *host, const char *path,
+			      const char *const *suffixes, char ret[256])
 {
 	int fd = byoh_host_open(host->root_fd, path, O_RDONLY | O_DIRECTORY, NULL);
 	CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -34,7 +34,8 @@ struct image {
 
 static int astray(struct byoh_error *err)
 {
-	return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, "the tables of this ELF program lead astray");
+	return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG,
+			 "the tables of this ELF program lead astray");
 }
 
 static struct byoh_cursor cursor_at(const struct image *image, uint64_t offset, uint64_t size)
@@ -85,10 +86,12 @@ static int read_header(struct image *image, struct byoh_error *err)
 		return 0;
 	byoh_cursor_take(&cursor, offsetof(Elf64_Ehdr, e_phoff));
 	table = byoh_cursor_u64(&cursor);
-	byoh_cursor_take(&cursor, offsetof(Elf64_Ehdr, e_phentsize) - offsetof(Elf64_Ehdr, e_shoff));
+	byoh_cursor_take(&cursor,
+			 offsetof(Elf64_Ehdr, e_phentsize) - offsetof(Elf64_Ehdr, e_shoff));
 	entry_size = byoh_cursor_little_endian(&cursor, 2);
 	count = byoh_cursor_little_endian(&cursor, 2);
-	if (count && (entry_size != sizeof(Elf64_Phdr) || count > PROGRAM_HEADERS_MAX || table > image->size))
+	if (count && (entry_size != sizeof(Elf64_Phdr) || count > PROGRAM_HEADERS_MAX ||
+		      table > image->size))
 		return astray(err);
 	for (uint64_t i = 0; i < count; i++) {
 		image->segments[i] = read_segment(image, table + i * entry_size, &failed);
@@ -127,7 +130,8 @@ struct string_table {
 	uint64_t offset, size;
 };
 
-static int find_strings(const struct image *image, const struct segment *dynamic, struct string_table *ret)
+static int find_strings(const struct image *image, const struct segment *dynamic,
+			struct string_table *ret)
 {
 	struct byoh_cursor cursor = cursor_at(image, dynamic->offset, dynamic->size);
 	uint64_t address = 0, tag;
@@ -156,7 +160,8 @@ static bool is_name(const char *text)
 	return true;
 }
 
-static int read_dynamic(const struct image *image, const struct segment *dynamic, struct byoh_elf_needs *ret)
+static int read_dynamic(const struct image *image, const struct segment *dynamic,
+			struct byoh_elf_needs *ret)
 {
 	struct byoh_cursor cursor = cursor_at(image, dynamic->offset, dynamic->size);
 	struct string_table strings = { 0 };
@@ -172,7 +177,8 @@ static int read_dynamic(const struct image *image, const struct segment *dynamic
 		if (cursor.failed || value >= strings.size || value > UINT64_MAX - strings.offset)
 			return -EBADMSG;
 		text = string_at(image, strings.offset + value, strings.size - value);
-		if (!text || (tag == DT_NEEDED && (!is_name(text) || ret->count == BYOH_ELF_NEEDS_MAX)))
+		if (!text ||
+		    (tag == DT_NEEDED && (!is_name(text) || ret->count == BYOH_ELF_NEEDS_MAX)))
 			return -EBADMSG;
 		if (tag == DT_NEEDED)
 			ret->libraries[ret->count++] = text;
@@ -182,7 +188,8 @@ static int read_dynamic(const struct image *image, const struct segment *dynamic
 	return rc;
 }
 
-int byoh_elf_read_needs(const void *bytes, size_t size, struct byoh_elf_needs *ret, struct byoh_error *err)
+int byoh_elf_read_needs(const void *bytes, size_t size, struct byoh_elf_needs *ret,
+			struct byoh_error *err)
 {
 	struct image image = { .bytes = bytes, .size = size };
 	const struct segment *segment;
@@ -204,7 +211,8 @@ int byoh_elf_read_needs(const void *bytes, size_t size, struct byoh_elf_needs *r
 }
 
 /* Absolute folders, one a line; the rest of ld.so.conf(5) is of no use here. */
-static int add_loader_file(int root_fd, const char *path, struct byoh_buffer *ret, struct byoh_error *err)
+static int add_loader_file(int root_fd, const char *path, struct byoh_buffer *ret,
+			   struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	char *rest = NULL;
@@ -239,7 +247,8 @@ static int add_loader_folder(int root_fd, struct byoh_buffer *ret, struct byoh_e
 	return rc;
 }
 
-/* Where the loaders of glibc and musl look: what their files name, and what they know by themselves. */
+/* Where the loaders of glibc and musl look: what their files name, and what they know by
+ * themselves. */
 static int library_folders(int root_fd, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	static const char *const files[] = { "/etc/ld.so.conf", "/etc/ld-musl-x86_64.path",
@@ -247,7 +256,8 @@ static int library_folders(int root_fd, struct byoh_buffer *ret, struct byoh_err
 	int rc = byoh_buffer_add_string(ret,
 					"/lib\n/usr/lib\n/lib64\n/usr/lib64\n/usr/local/lib\n"
 					"/lib/x86_64-linux-gnu\n/usr/lib/x86_64-linux-gnu\n"
-					"/lib/aarch64-linux-gnu\n/usr/lib/aarch64-linux-gnu\n", err);
+					"/lib/aarch64-linux-gnu\n/usr/lib/aarch64-linux-gnu\n",
+					err);
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(files); i++)
 		rc = add_loader_file(root_fd, files[i], ret, err);

@@ -26,8 +26,8 @@ static bool at_least(const struct release *release, unsigned int major, unsigned
 	return release->major > major || (release->major == major && release->minor >= minor);
 }
 
-static int check_kernel_version(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				struct byoh_error *err)
+static int check_kernel_version(const struct byoh_plan_input *input,
+				struct byoh_check_report *report, struct byoh_error *err)
 {
 	const char *text = input->host->kernel_release;
 	struct release release;
@@ -40,12 +40,15 @@ static int check_kernel_version(const struct byoh_plan_input *input, struct byoh
 		return byoh_check_warn(report, "\"%.64s\" is no known form of a version", text);
 	/* 4.18 is what RHEL 8 calls a kernel with much of 5.x in it */
 	if (!at_least(&release, 4, 18))
-		return byoh_check_fail(report, "%.64s is too old for containers on cgroup v2", text);
-	if (byoh_check_has_kube_proxy(input) && input->config->kube_proxy.mode == BYOH_PROXY_NFTABLES &&
-	    !at_least(&release, 5, 13))
-		return byoh_check_fail(report, "%.64s is too old for kube-proxy's mode nftables (5.13)", text);
+		return byoh_check_fail(report, "%.64s is too old for containers on cgroup v2",
+				       text);
+	if (byoh_check_has_kube_proxy(input) &&
+	    input->config->kube_proxy.mode == BYOH_PROXY_NFTABLES && !at_least(&release, 5, 13))
+		return byoh_check_fail(
+			report, "%.64s is too old for kube-proxy's mode nftables (5.13)", text);
 	if (!at_least(&release, 5, 8))
-		return byoh_check_warn(report, "%.64s: Kubernetes asks for 5.8 where cgroup v2 is used", text);
+		return byoh_check_warn(
+			report, "%.64s: Kubernetes asks for 5.8 where cgroup v2 is used", text);
 	return byoh_check_pass(report, "%.64s", text);
 }
 
@@ -84,9 +87,12 @@ static int read_gzip(int root_fd, const char *path, struct byoh_buffer *ret, str
 
 static bool read_kernel_config(const struct byoh_host *host, struct byoh_buffer *ret)
 {
-	static const char *const places[] = { "/boot/config-%s", "/usr/lib/modules/%s/config",
-					      "/lib/modules/%s/config", "/usr/lib/ostree-boot/config-%s",
-					      "/usr/src/linux-headers-%s/.config", "/lib/modules/%s/build/.config" };
+	static const char *const places[] = { "/boot/config-%s",
+					      "/usr/lib/modules/%s/config",
+					      "/lib/modules/%s/config",
+					      "/usr/lib/ostree-boot/config-%s",
+					      "/usr/src/linux-headers-%s/.config",
+					      "/lib/modules/%s/build/.config" };
 
 	if (read_gzip(host->root_fd, "/proc/config.gz", ret, NULL) == 0)
 		return true;
@@ -107,13 +113,15 @@ bool byoh_check_kernel_option(const char *text, const char *option)
 	size_t length = strlen(option);
 
 	for (const char *at = text; (at = strstr(at, option)); at += length)
-		if (at - text >= 7 && !strncmp(at - 7, "CONFIG_", 7) && (at - text == 7 || at[-8] == '\n') &&
-		    at[length] == '=' && (at[length + 1] == 'y' || at[length + 1] == 'm'))
+		if (at - text >= 7 && !strncmp(at - 7, "CONFIG_", 7) &&
+		    (at - text == 7 || at[-8] == '\n') && at[length] == '=' &&
+		    (at[length + 1] == 'y' || at[length + 1] == 'm'))
 			return true;
 	return false;
 }
 
-/* What kubeadm's own check of the system asks for (system-validators 1.12), and what containers need. */
+/* What kubeadm's own check of the system asks for (system-validators 1.12), and what containers
+ * need. */
 static const char *const kernel_options[][2] = {
 	{ "NAMESPACES", NULL },
 	{ "NET_NS", NULL },
@@ -134,8 +142,8 @@ static const char *const kernel_options[][2] = {
 	{ "NETFILTER_XT_MATCH_COMMENT", NULL },
 };
 
-static int check_kernel_config(const struct byoh_plan_input *input, struct byoh_check_report *report,
-			       struct byoh_error *err)
+static int check_kernel_config(const struct byoh_plan_input *input,
+			       struct byoh_check_report *report, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	char missing[200] = "";
@@ -153,8 +161,8 @@ static int check_kernel_config(const struct byoh_plan_input *input, struct byoh_
 		    (other && byoh_check_kernel_option(byoh_buffer_text(&text), other)))
 			continue;
 		if (length < sizeof(missing))
-			length += (size_t)snprintf(missing + length, sizeof(missing) - length, " %s",
-						   kernel_options[i][0]);
+			length += (size_t)snprintf(missing + length, sizeof(missing) - length,
+						   " %s", kernel_options[i][0]);
 	}
 	if (!length)
 		return byoh_check_pass(report, "%zu options are set", ARRAY_SIZE(kernel_options));
@@ -170,8 +178,11 @@ static int check_cgroup_v2(const struct byoh_plan_input *input, struct byoh_chec
 		return byoh_check_skip(report, "the bundle brings neither kubelet nor containerd");
 	if (input->host->cgroup_v2)
 		return byoh_check_pass(report, "/sys/fs/cgroup is cgroup2");
-	byoh_check_remedy(report, "boot with the kernel argument systemd.unified_cgroup_hierarchy=1 and without "
-			  "systemd.legacy_systemd_cgroup_controller (GRUB_CMDLINE_LINUX, or grubby --update-kernel=ALL)");
+	byoh_check_remedy(
+		report,
+		"boot with the kernel argument systemd.unified_cgroup_hierarchy=1 and without "
+		"systemd.legacy_systemd_cgroup_controller (GRUB_CMDLINE_LINUX, or grubby "
+		"--update-kernel=ALL)");
 	return byoh_check_fail(report, "/sys/fs/cgroup is cgroup v1 or a mixture");
 }
 
@@ -186,8 +197,8 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
-static int check_cgroup_controllers(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				    struct byoh_error *err)
+static int check_cgroup_controllers(const struct byoh_plan_input *input,
+				    struct byoh_check_report *report, struct byoh_error *err)
 {
 	static const char *const needed[] = { "cpu", "cpuset", "memory", "pids" };
 	char missing[64] = "";
@@ -254,11 +265,12 @@ static bool has_module(const struct byoh_host *host, const char *module)
 	    is_listed(host, "modules.dep", module))
 		return true;
 	if (!strcmp(module, "overlay"))
-		return byoh_host_read(host->root_fd, "/proc/filesystems", CONFIG_MAX, &text, NULL) == 0 &&
+		return byoh_host_read(host->root_fd, "/proc/filesystems", CONFIG_MAX, &text,
+				      NULL) == 0 &&
 		       has_word(byoh_buffer_text(&text), "overlay");
 	if (!strcmp(module, "br_netfilter") && host->outside)
-		return byoh_outside_sysctl_read(host->outside, "net.bridge.bridge-nf-call-iptables", &text,
-						NULL) == 0;
+		return byoh_outside_sysctl_read(host->outside, "net.bridge.bridge-nf-call-iptables",
+						&text, NULL) == 0;
 	return false;
 }
 
@@ -288,8 +300,11 @@ static int check_modules(const struct byoh_plan_input *input, struct byoh_check_
 		return byoh_check_skip(report, "what the bundle brings needs none");
 	if (!missing[0])
 		return byoh_check_pass(report, "%zu modules are there", needed);
-	byoh_check_remedy(report, "install the whole set of modules of kernel %.64s (cloud images have packages of "
-			  "\"extra\" modules)", input->host->kernel_release);
+	byoh_check_remedy(
+		report,
+		"install the whole set of modules of kernel %.64s (cloud images have packages of "
+		"\"extra\" modules)",
+		input->host->kernel_release);
 	return byoh_check_fail(report, "neither loaded, built in nor in /lib/modules:%s", missing);
 }
 

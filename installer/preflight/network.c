@@ -17,7 +17,8 @@ bool byoh_check_listens(const char *text, uint16_t port)
 	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
 		unsigned int local, state;
 
-		if (sscanf(line + 1, " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x", &local, &state) == 2 &&
+		if (sscanf(line + 1, " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x", &local,
+			   &state) == 2 &&
 		    local == port && state == TCP_LISTEN)
 			return true;
 	}
@@ -50,11 +51,14 @@ static int check_ports(const struct byoh_plan_input *input, struct byoh_check_re
 	if (byoh_outside_proc_net(input->host->outside, "tcp6", &tcp6, NULL) < 0)
 		tcp6.size = 0; /* a kernel without IPv6 */
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
-		if (!ports[i].needed || (!byoh_check_listens(byoh_buffer_text(&tcp), ports[i].port) &&
-					 !(tcp6.size && byoh_check_listens(tcp6.data, ports[i].port))))
+		if (!ports[i].needed ||
+		    (!byoh_check_listens(byoh_buffer_text(&tcp), ports[i].port) &&
+		     !(tcp6.size && byoh_check_listens(tcp6.data, ports[i].port))))
 			continue;
-		byoh_check_remedy(report, "ss -ltnp 'sport = :%u' tells which program it is: stop and disable it",
-				  ports[i].port);
+		byoh_check_remedy(
+			report,
+			"ss -ltnp 'sport = :%u' tells which program it is: stop and disable it",
+			ports[i].port);
 		return byoh_check_fail(report, "a program listens on port %u (%s)", ports[i].port,
 				       ports[i].purpose);
 	}
@@ -66,7 +70,8 @@ static bool default_ipv4(const char *text)
 	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
 		unsigned int destination, flags, mask;
 
-		if (sscanf(line + 1, "%*s %8x %*x %4x %*d %*d %*d %8x", &destination, &flags, &mask) == 3 &&
+		if (sscanf(line + 1, "%*s %8x %*x %4x %*d %*d %*d %8x", &destination, &flags,
+			   &mask) == 3 &&
 		    !destination && !mask && (flags & ROUTE_UP) && !(flags & ROUTE_REJECT))
 			return true;
 	}
@@ -96,8 +101,8 @@ bool byoh_check_default_route(const char *ipv4, const char *ipv6)
 }
 
 /* Without one the kubelet and CNI plugins find no address of their own. */
-static int check_default_route(const struct byoh_plan_input *input, struct byoh_check_report *report,
-			       struct byoh_error *err)
+static int check_default_route(const struct byoh_plan_input *input,
+			       struct byoh_check_report *report, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer ipv4 = { 0 }, ipv6 = { 0 };
 	int rc;
@@ -113,9 +118,12 @@ static int check_default_route(const struct byoh_plan_input *input, struct byoh_
 		ipv6.size = 0;
 	if (byoh_check_default_route(byoh_buffer_text(&ipv4), ipv6.size ? ipv6.data : ""))
 		return byoh_check_pass(report, "there is one");
-	byoh_check_remedy(report, "set one; a site without a router can use a dummy: ip link add dummy0 type dummy; "
-			  "ip addr add 203.0.113.254/31 dev dummy0; ip link set dummy0 up; ip route add default via "
-			  "203.0.113.255 dev dummy0 metric 1000");
+	byoh_check_remedy(
+		report,
+		"set one; a site without a router can use a dummy: ip link add dummy0 type dummy; "
+		"ip addr add 203.0.113.254/31 dev dummy0; ip link set dummy0 up; ip route add "
+		"default via "
+		"203.0.113.255 dev dummy0 metric 1000");
 	return byoh_check_warn(report, "this host has no default route");
 }
 
@@ -124,7 +132,8 @@ static bool is_lower_or_digit(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* A node's name is a DNS subdomain (RFC 1123), and also the value of a label, which may have 63 letters. */
+/* A node's name is a DNS subdomain (RFC 1123), and also the value of a label, which may have 63
+ * letters. */
 const char *byoh_check_hostname_fault(const char *name)
 {
 	size_t length = strlen(name);
@@ -140,8 +149,10 @@ const char *byoh_check_hostname_fault(const char *name)
 		for (size_t i = part; i < end; i++) {
 			if (name[i] >= 'A' && name[i] <= 'Z')
 				return "has capital letters, which no node's name has";
-			if (!is_lower_or_digit(name[i]) && (name[i] != '-' || i == part || i == end - 1))
-				return "may have lower-case letters, digits, and between them - and . only";
+			if (!is_lower_or_digit(name[i]) &&
+			    (name[i] != '-' || i == part || i == end - 1))
+				return "may have lower-case letters, digits, and between them - "
+				       "and . only";
 		}
 	}
 	return NULL;
@@ -150,13 +161,15 @@ const char *byoh_check_hostname_fault(const char *name)
 static int check_hostname(const struct byoh_plan_input *input, struct byoh_check_report *report,
 			  struct byoh_error *err)
 {
-	const char *given = input->config->host.hostname, *name = given ? given : input->host->hostname;
+	const char *given = input->config->host.hostname,
+		   *name = given ? given : input->host->hostname;
 	const char *fault;
 
 	(void)err;
 	if (!byoh_check_has_node_parts(input))
 		return byoh_check_skip(report, "the bundle brings no part of a node");
-	byoh_check_remedy(report, "set host.hostname in byoh.yaml, or: hostnamectl set-hostname NAME");
+	byoh_check_remedy(report,
+			  "set host.hostname in byoh.yaml, or: hostnamectl set-hostname NAME");
 	if (!name[0] && !input->host->live)
 		return byoh_check_warn(report, "no name is set below %.180s", input->host->root);
 	fault = byoh_check_hostname_fault(name);

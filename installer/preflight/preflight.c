@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The runner: the tables in order, the operator's list of what to ignore, and the words for reports. */
+/* The runner: the tables in order, the operator's list of what to ignore, and the words for
+ * reports. */
 #include "installer/preflight/preflight.h"
 
 #include <errno.h>
@@ -107,9 +108,10 @@ static int unknown_id(const char *id, size_t length, struct byoh_error *err)
 	FOR_EACH_CHECK(check)
 		if (byoh_buffer_printf(&known, NULL, "%s%s", known.size ? ", " : "", check->id) < 0)
 			return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
-			 "--ignore-preflight-errors: there is no check \"%.*s\"; there are: all, %s",
-			 (int)(length > 64 ? 64 : length), id, byoh_buffer_text(&known));
+	return byoh_fail(
+		err, BYOH_ERROR_USAGE, EINVAL,
+		"--ignore-preflight-errors: there is no check \"%.*s\"; there are: all, %s",
+		(int)(length > 64 ? 64 : length), id, byoh_buffer_text(&known));
 }
 
 static int check_ignored(const char *list, struct byoh_error *err)
@@ -122,8 +124,8 @@ static int check_ignored(const char *list, struct byoh_error *err)
 	return 0;
 }
 
-static void run_one(const struct byoh_plan_input *input, const struct byoh_check *check, bool installed,
-		    struct byoh_check_report *report)
+static void run_one(const struct byoh_plan_input *input, const struct byoh_check *check,
+		    bool installed, struct byoh_check_report *report)
 {
 	struct byoh_error err = BYOH_ERROR_INIT;
 
@@ -134,8 +136,9 @@ static void run_one(const struct byoh_plan_input *input, const struct byoh_check
 		byoh_check_skip(report, "this host carries a release already");
 	} else if (check->run(input, report, &err) < 0) {
 		byoh_check_fail(report, "cannot be checked: %.200s", err.message);
-		byoh_check_remedy(report, "mend what the message says, or pass --ignore-preflight-errors %s",
-				  check->id);
+		byoh_check_remedy(
+			report, "mend what the message says, or pass --ignore-preflight-errors %s",
+			check->id);
 	}
 	if (report->result == BYOH_CHECK_PASS || report->result == BYOH_CHECK_SKIPPED)
 		report->remedy[0] = 0;
@@ -160,7 +163,8 @@ int byoh_preflight_run(const struct byoh_plan_input *input, const char *ignored,
 		struct byoh_check_report *report = &preflight->reports[preflight->count++];
 
 		run_one(input, check, installed, report);
-		report->ignored = report->result == BYOH_CHECK_FAIL && is_ignored(ignored, check->id);
+		report->ignored = report->result == BYOH_CHECK_FAIL &&
+				  is_ignored(ignored, check->id);
 		if (report->result == BYOH_CHECK_FAIL && !report->ignored)
 			preflight->failed++;
 	}

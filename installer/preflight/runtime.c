@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Container runtimes and kubelets that are there already, and whether bundle and config fit together. */
+/* Container runtimes and kubelets that are there already, and whether bundle and config fit
+ * together. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,11 +15,13 @@
 
 static const char *existing_name(enum byoh_existing existing)
 {
-	return existing == BYOH_EXISTING_ADOPT ? "adopt" : existing == BYOH_EXISTING_REPLACE ? "replace" : "refuse";
+	return existing == BYOH_EXISTING_ADOPT	   ? "adopt"
+	       : existing == BYOH_EXISTING_REPLACE ? "replace"
+						   : "refuse";
 }
 
-static int check_container_runtime(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				   struct byoh_error *err)
+static int check_container_runtime(const struct byoh_plan_input *input,
+				   struct byoh_check_report *report, struct byoh_error *err)
 {
 	const char *found = input->host->containerd_path;
 	enum byoh_existing existing = input->config->containerd.existing;
@@ -27,13 +30,18 @@ static int check_container_runtime(const struct byoh_plan_input *input, struct b
 	if (!byoh_check_has_containerd(input) && !byoh_check_has_kubelet(input))
 		return byoh_check_skip(report, "the bundle brings neither kubelet nor containerd");
 	if (existing != BYOH_EXISTING_REFUSE) {
-		byoh_check_remedy(report, "set containerd.existing: refuse, and remove what the host has");
-		return byoh_check_fail(report, "containerd.existing: %s is not in this release", existing_name(existing));
+		byoh_check_remedy(report,
+				  "set containerd.existing: refuse, and remove what the host has");
+		return byoh_check_fail(report, "containerd.existing: %s is not in this release",
+				       existing_name(existing));
 	}
 	if (found) {
-		byoh_check_remedy(report, "remove its package: apt-get purge containerd containerd.io docker.io docker-ce, "
-				  "or dnf remove containerd.io docker-ce");
-		return byoh_check_fail(report, "a containerd or docker that is not ours is installed: %.180s", found);
+		byoh_check_remedy(report, "remove its package: apt-get purge containerd "
+					  "containerd.io docker.io docker-ce, "
+					  "or dnf remove containerd.io docker-ce");
+		return byoh_check_fail(
+			report, "a containerd or docker that is not ours is installed: %.180s",
+			found);
 	}
 	if (byoh_check_has_containerd(input))
 		return byoh_check_pass(report, "no other one is installed");
@@ -48,14 +56,16 @@ static bool answers(const char *path)
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
-	return fd >= 0 && (!connect(fd, (const struct sockaddr *)&to, sizeof(to)) || errno == EAGAIN);
+	return fd >= 0 &&
+	       (!connect(fd, (const struct sockaddr *)&to, sizeof(to)) || errno == EAGAIN);
 }
 
-static int check_runtime_socket(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				struct byoh_error *err)
+static int check_runtime_socket(const struct byoh_plan_input *input,
+				struct byoh_check_report *report, struct byoh_error *err)
 {
-	static const char *const sockets[] = { "/run/containerd/containerd.sock", "/run/docker.sock",
-					       "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock" };
+	static const char *const sockets[] = { "/run/containerd/containerd.sock",
+					       "/run/docker.sock", "/run/crio/crio.sock",
+					       "/run/k3s/containerd/containerd.sock" };
 
 	(void)err;
 	if (!byoh_check_has_containerd(input))
@@ -63,8 +73,11 @@ static int check_runtime_socket(const struct byoh_plan_input *input, struct byoh
 	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
 		if (!answers(sockets[i]))
 			continue;
-		byoh_check_remedy(report, "stop and remove the runtime behind it: ss -xlp src %s names it", sockets[i]);
-		return byoh_check_fail(report, "a container runtime runs already: %s answers", sockets[i]);
+		byoh_check_remedy(report,
+				  "stop and remove the runtime behind it: ss -xlp src %s names it",
+				  sockets[i]);
+		return byoh_check_fail(report, "a container runtime runs already: %s answers",
+				       sockets[i]);
 	}
 	return byoh_check_pass(report, "no other one runs");
 }
@@ -97,18 +110,23 @@ static int check_cri_disabled(const struct byoh_plan_input *input, struct byoh_c
 	(void)err;
 	if (!byoh_check_has_containerd(input))
 		return byoh_check_skip(report, "the bundle brings no containerd");
-	if (byoh_host_read(input->host->root_fd, BYOH_CONTAINERD_CONFIG, SMALL_FILE_MAX, &text, NULL) < 0)
+	if (byoh_host_read(input->host->root_fd, BYOH_CONTAINERD_CONFIG, SMALL_FILE_MAX, &text,
+			   NULL) < 0)
 		return byoh_check_pass(report, "no " BYOH_CONTAINERD_CONFIG);
 	if (!byoh_check_disables_cri(byoh_buffer_text(&text)))
 		return byoh_check_pass(report, "CRI is not switched off");
-	byoh_check_remedy(report, "remove Docker's package of containerd, then " BYOH_CONTAINERD_CONFIG);
-	return byoh_check_fail(report, BYOH_CONTAINERD_CONFIG " switches CRI off (disabled_plugins)");
+	byoh_check_remedy(report,
+			  "remove Docker's package of containerd, then " BYOH_CONTAINERD_CONFIG);
+	return byoh_check_fail(report,
+			       BYOH_CONTAINERD_CONFIG " switches CRI off (disabled_plugins)");
 }
 
-static int check_kubelet_installed(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				   struct byoh_error *err)
+static int check_kubelet_installed(const struct byoh_plan_input *input,
+				   struct byoh_check_report *report, struct byoh_error *err)
 {
-	static const char *const places[] = { "/usr/bin/kubelet", "/usr/sbin/kubelet", BYOH_BIN_KUBELET,
+	static const char *const places[] = { "/usr/bin/kubelet",
+					      "/usr/sbin/kubelet",
+					      BYOH_BIN_KUBELET,
 					      "/etc/systemd/system/kubelet.service",
 					      "/usr/lib/systemd/system/kubelet.service",
 					      "/lib/systemd/system/kubelet.service" };
@@ -119,16 +137,18 @@ static int check_kubelet_installed(const struct byoh_plan_input *input, struct b
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		if (!byoh_host_exists(input->host->root_fd, places[i]))
 			continue;
-		byoh_check_remedy(report, "remove it or its package: apt-get purge kubelet kubeadm, or dnf remove kubelet "
-				  "kubeadm");
-		return byoh_check_fail(report, "a kubelet that is not ours is installed: %s", places[i]);
+		byoh_check_remedy(report, "remove it or its package: apt-get purge kubelet "
+					  "kubeadm, or dnf remove kubelet "
+					  "kubeadm");
+		return byoh_check_fail(report, "a kubelet that is not ours is installed: %s",
+				       places[i]);
 	}
 	return byoh_check_pass(report, "no other one is installed");
 }
 
-/* Drop-ins bend every unit of the name: a package's 10-kubeadm.conf replaces the command of ours. */
-static int check_kubelet_dropins(const struct byoh_plan_input *input, struct byoh_check_report *report,
-				 struct byoh_error *err)
+/* Drop-ins bend every unit of the name: 10-kubeadm.conf replaces the command of ours. */
+static int check_kubelet_dropins(const struct byoh_plan_input *input,
+				 struct byoh_check_report *report, struct byoh_error *err)
 {
 	static const char *const folders[] = { "/etc/systemd/system/kubelet.service.d",
 					       "/usr/lib/systemd/system/kubelet.service.d",
@@ -144,7 +164,8 @@ static int check_kubelet_dropins(const struct byoh_plan_input *input, struct byo
 		if (!byoh_check_directory_has(input->host, folders[i], suffixes, name))
 			continue;
 		byoh_check_remedy(report, "remove %s, or the package that owns it", folders[i]);
-		return byoh_check_fail(report, "%s/%.150s would change our kubelet's unit", folders[i], name);
+		return byoh_check_fail(report, "%s/%.150s would change our kubelet's unit",
+				       folders[i], name);
 	}
 	return byoh_check_pass(report, "none");
 }
@@ -159,12 +180,14 @@ static int check_iptables(const struct byoh_plan_input *input, struct byoh_check
 		return byoh_check_pass(report, "the host has it");
 	if (byoh_steps_brings(input, "/usr/local/lib/byoh/xtables-nft-multi"))
 		return byoh_check_pass(report, "the bundle brings it");
-	byoh_check_remedy(report, "install the package iptables, or take a bundle that brings xtables-nft-multi");
+	byoh_check_remedy(
+		report,
+		"install the package iptables, or take a bundle that brings xtables-nft-multi");
 	return byoh_check_fail(report, "neither the host nor the bundle has iptables");
 }
 
-static int check_sandbox_image(const struct byoh_plan_input *input, struct byoh_check_report *report,
-			       struct byoh_error *err)
+static int check_sandbox_image(const struct byoh_plan_input *input,
+			       struct byoh_check_report *report, struct byoh_error *err)
 {
 	struct byoh_error cause = BYOH_ERROR_INIT;
 	const char *image = NULL;
@@ -172,16 +195,20 @@ static int check_sandbox_image(const struct byoh_plan_input *input, struct byoh_
 	(void)err;
 	if (!byoh_check_has_containerd(input))
 		return byoh_check_skip(report, "the bundle brings no containerd");
-	byoh_check_remedy(report, "set containerd.sandboxImage to an image of the bundle (byoh-install inspect lists "
-			  "them), or take a bundle with a pause image");
+	byoh_check_remedy(
+		report,
+		"set containerd.sandboxImage to an image of the bundle (byoh-install inspect lists "
+		"them), or take a bundle with a pause image");
 	if (byoh_steps_sandbox_image(input, &image, &cause) < 0)
 		return byoh_check_fail(report, "%.250s", cause.message);
 	if (!image)
-		return byoh_check_warn(report, "the bundle has no pause image: pods wait for one from a registry");
+		return byoh_check_warn(
+			report, "the bundle has no pause image: pods wait for one from a registry");
 	return byoh_check_pass(report, "%.250s", image);
 }
 
-static int missing_part(struct byoh_check_report *report, enum byoh_join_mode mode, const char *part)
+static int missing_part(struct byoh_check_report *report, enum byoh_join_mode mode,
+			const char *part)
 {
 	byoh_check_remedy(report, "take a bundle that brings it, or set another join.mode");
 	return byoh_check_fail(report, "join.mode %s needs %s, which the bundle does not bring",
@@ -202,8 +229,12 @@ static int check_join_mode(const struct byoh_plan_input *input, struct byoh_chec
 	if (mode == BYOH_JOIN_NONE)
 		return byoh_check_pass(report, "none: the host is only prepared");
 	if (config->cluster.ca_pin && !config->cluster.ca.size) {
-		byoh_check_remedy(report, "give the cluster's certificate itself: cluster.ca: {file: ca.crt}");
-		return byoh_check_fail(report, "finding the cluster by cluster.ca.pin alone is not in this release");
+		byoh_check_remedy(
+			report,
+			"give the cluster's certificate itself: cluster.ca: {file: ca.crt}");
+		return byoh_check_fail(
+			report,
+			"finding the cluster by cluster.ca.pin alone is not in this release");
 	}
 	if (mode == BYOH_JOIN_AGENT && !byoh_check_has_agent(input))
 		return missing_part(report, mode, BYOH_BIN_AGENT);
@@ -215,7 +246,10 @@ static int check_join_mode(const struct byoh_plan_input *input, struct byoh_chec
 const struct byoh_check byoh_checks_runtime[] = {
 	{ .id = "join-mode", .run = check_join_mode },
 	{ .id = "container-runtime", .run = check_container_runtime },
-	{ .id = "runtime-socket", .live_only = true, .fresh_only = true, .run = check_runtime_socket },
+	{ .id = "runtime-socket",
+	  .live_only = true,
+	  .fresh_only = true,
+	  .run = check_runtime_socket },
 	{ .id = "cri-disabled", .fresh_only = true, .run = check_cri_disabled },
 	{ .id = "kubelet-installed", .fresh_only = true, .run = check_kubelet_installed },
 	{ .id = "kubelet-dropins", .fresh_only = true, .run = check_kubelet_dropins },

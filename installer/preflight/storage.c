@@ -56,8 +56,8 @@ static struct need *new_need(struct needs *needs, int fd, dev_t device, const ch
 }
 
 /* The file system that a folder lies on, or will lie on. */
-static int find_need(struct needs *needs, const struct byoh_host *host, const char *folder, struct need **ret,
-		     struct byoh_error *err)
+static int find_need(struct needs *needs, const struct byoh_host *host, const char *folder,
+		     struct need **ret, struct byoh_error *err)
 {
 	CLEANUP_FD int fd = -1;
 	struct stat st;
@@ -94,8 +94,8 @@ static uint64_t whole_blocks(uint64_t bytes)
 	return add(bytes, BLOCK - 1) / BLOCK * BLOCK;
 }
 
-static int need_in(struct needs *needs, const struct byoh_host *host, const char *folder, uint64_t bytes,
-		   uint64_t inodes, struct byoh_error *err)
+static int need_in(struct needs *needs, const struct byoh_host *host, const char *folder,
+		   uint64_t bytes, uint64_t inodes, struct byoh_error *err)
 {
 	struct need *need;
 	int rc = find_need(needs, host, folder, &need, err);
@@ -123,7 +123,8 @@ static bool is_blob(const struct byoh_file *file)
 }
 
 /* Every file under its target, the kept bundle, and what the images become in containerd's root. */
-static int sum_needs(const struct byoh_plan_input *input, struct needs *needs, struct byoh_error *err)
+static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
+		     struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest = input->manifest;
 	uint64_t images = 0, kept = add(manifest->payload_size, manifest->index_size);
@@ -170,11 +171,15 @@ static int check_space(const struct byoh_plan_input *input, struct byoh_check_re
 		total = add(total, need->bytes);
 		if (need->bytes / fs.f_frsize < fs.f_bavail)
 			continue;
-		byoh_check_remedy(report, "free %llu MiB on the file system of %.100s, or put it on a larger one",
-				  (unsigned long long)mib(need->bytes - fs.f_bavail * fs.f_frsize) + 1, need->path);
-		return byoh_check_fail(report, "%.100s: %llu MiB are free, %llu MiB are needed", need->path,
-				       (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20),
-				       (unsigned long long)mib(need->bytes));
+		byoh_check_remedy(
+			report,
+			"free %llu MiB on the file system of %.100s, or put it on a larger one",
+			(unsigned long long)mib(need->bytes - fs.f_bavail * fs.f_frsize) + 1,
+			need->path);
+		return byoh_check_fail(
+			report, "%.100s: %llu MiB are free, %llu MiB are needed", need->path,
+			(unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20),
+			(unsigned long long)mib(need->bytes));
 	}
 	return byoh_check_pass(report, "%llu MiB needed, free on %zu file systems",
 			       (unsigned long long)mib(total), needs.count);
@@ -196,11 +201,14 @@ static int check_inodes(const struct byoh_plan_input *input, struct byoh_check_r
 		if (fstatvfs(need->fd, &fs))
 			return byoh_fail_errno(err, "%s", need->path);
 		total = add(total, need->inodes);
-		if (!fs.f_files || need->inodes < fs.f_favail) /* 0 files: made as they are needed (btrfs) */
+		if (!fs.f_files ||
+		    need->inodes < fs.f_favail) /* 0 files: made as they are needed (btrfs) */
 			continue;
-		byoh_check_remedy(report, "remove files from the file system of %.100s", need->path);
-		return byoh_check_fail(report, "%.100s: %llu inodes are free, %llu are needed", need->path,
-				       (unsigned long long)fs.f_favail, (unsigned long long)need->inodes);
+		byoh_check_remedy(report, "remove files from the file system of %.100s",
+				  need->path);
+		return byoh_check_fail(report, "%.100s: %llu inodes are free, %llu are needed",
+				       need->path, (unsigned long long)fs.f_favail,
+				       (unsigned long long)need->inodes);
 	}
 	return byoh_check_pass(report, "%llu needed", (unsigned long long)total);
 }
@@ -221,8 +229,8 @@ static int has_flag(const struct byoh_host *host, const char *folder, unsigned l
 }
 
 /* A mount option is one of the mount, not of the file system: every folder is asked, once. */
-static int first_folder_with(const struct byoh_plan_input *input, unsigned long flag, bool programs_only,
-			     char ret[BYOH_PATH_MAX], struct byoh_error *err)
+static int first_folder_with(const struct byoh_plan_input *input, unsigned long flag,
+			     bool programs_only, char ret[BYOH_PATH_MAX], struct byoh_error *err)
 {
 	char folder[BYOH_PATH_MAX], before[BYOH_PATH_MAX] = "";
 
@@ -262,8 +270,10 @@ static int check_noexec(const struct byoh_plan_input *input, struct byoh_check_r
 		return rc;
 	if (rc == 0 && !found)
 		return byoh_check_pass(report, "programs can run where they go");
-	byoh_check_remedy(report, "remount the file system of %.100s with exec, and change its line in /etc/fstab",
-			  folder);
+	byoh_check_remedy(
+		report,
+		"remount the file system of %.100s with exec, and change its line in /etc/fstab",
+		folder);
 	return byoh_check_fail(report, "%.200s is mounted noexec", folder);
 }
 
@@ -283,7 +293,9 @@ static int check_read_only(const struct byoh_plan_input *input, struct byoh_chec
 		return rc;
 	if (rc == 0 && !found)
 		return byoh_check_pass(report, "all targets can be written to");
-	byoh_check_remedy(report, "remount the file system of %.100s read-write: mount -o remount,rw", folder);
+	byoh_check_remedy(report,
+			  "remount the file system of %.100s read-write: mount -o remount,rw",
+			  folder);
 	return byoh_check_fail(report, "%.200s is mounted read-only", folder);
 }
 
@@ -310,10 +322,15 @@ static int check_entry_types(const struct byoh_plan_input *input, struct byoh_ch
 		return byoh_fail_errno(err, "%s", root);
 	}
 	entry = readdir(dir);
-	if (!entry || fstatfs(dirfd(dir), &fs) || fs.f_type != XFS_MAGIC || entry->d_type != DT_UNKNOWN)
+	if (!entry || fstatfs(dirfd(dir), &fs) || fs.f_type != XFS_MAGIC ||
+	    entry->d_type != DT_UNKNOWN)
 		return byoh_check_pass(report, "%.200s", root);
-	byoh_check_remedy(report, "make the file system anew with mkfs.xfs -n ftype=1, or set containerd.root");
-	return byoh_check_fail(report, "%.100s lies on XFS with ftype=0, where containers cannot be stacked", root);
+	byoh_check_remedy(
+		report,
+		"make the file system anew with mkfs.xfs -n ftype=1, or set containerd.root");
+	return byoh_check_fail(
+		report, "%.100s lies on XFS with ftype=0, where containers cannot be stacked",
+		root);
 }
 
 static int check_swap(const struct byoh_plan_input *input, struct byoh_check_report *report,
@@ -327,8 +344,11 @@ static int check_swap(const struct byoh_plan_input *input, struct byoh_check_rep
 	if (!host->swap_count)
 		return byoh_check_pass(report, "none is in use");
 	if (input->config->host.swap)
-		return byoh_check_pass(report, "%.100s stays in use, as host.swap says", host->swaps[0].device);
-	byoh_check_remedy(report, "nothing to do: the install turns it off for good; host.swap: true keeps it");
+		return byoh_check_pass(report, "%.100s stays in use, as host.swap says",
+				       host->swaps[0].device);
+	byoh_check_remedy(
+		report,
+		"nothing to do: the install turns it off for good; host.swap: true keeps it");
 	return byoh_check_warn(report, "%.100s is active swap (%zu in all)", host->swaps[0].device,
 			       host->swap_count);
 }
@@ -344,9 +364,13 @@ static int check_zram(const struct byoh_plan_input *input, struct byoh_check_rep
 	for (size_t i = 0; i < host->swap_count; i++) {
 		if (!host->swaps[i].zram)
 			continue;
-		byoh_check_remedy(report, "nothing to do: the install switches its generator off; should it come "
-				  "back, remove the package that makes it (zram-tools, zram-generator-defaults)");
-		return byoh_check_warn(report, "%.100s is swap in memory, made at every boot", host->swaps[i].device);
+		byoh_check_remedy(
+			report,
+			"nothing to do: the install switches its generator off; should it come "
+			"back, remove the package that makes it (zram-tools, "
+			"zram-generator-defaults)");
+		return byoh_check_warn(report, "%.100s is swap in memory, made at every boot",
+				       host->swaps[i].device);
 	}
 	return byoh_check_pass(report, "none is in use");
 }

@@ -110,7 +110,10 @@ static void test_names(void **state)
 	const struct fixture *f = *state;
 	CLEANUP_HOST struct byoh_host *host = NULL;
 
-	put(f, "/usr/lib/os-release", "# ID=no\nPRETTY_NAME=\"A \\\"fine\\\" system\"\nID='debian'\nVERSION_ID=12\nID_LIKE=x\n", 0644);
+	put(f, "/usr/lib/os-release",
+	    "# ID=no\nPRETTY_NAME=\"A \\\"fine\\\" "
+	    "system\"\nID='debian'\nVERSION_ID=12\nID_LIKE=x\n",
+	    0644);
 	put_link(f, "/etc/os-release", "../usr/lib/os-release");
 	put(f, "/etc/hostname", "  node10\n", 0644);
 	put(f, "/etc/machine-id", "uninitialized\n", 0444);
@@ -118,7 +121,8 @@ static void test_names(void **state)
 	put_link(f, "/lib", "usr/lib");
 	put_link(f, "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service",
 		 "/lib/systemd/system/systemd-resolved.service");
-	put(f, "/etc/selinux/config", "#SELINUX=permissive\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0644);
+	put(f, "/etc/selinux/config",
+	    "#SELINUX=permissive\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0644);
 	host = gather(f);
 	assert_string_equal(host->os_id, "debian");
 	assert_string_equal(host->os_version_id, "12");
@@ -185,7 +189,8 @@ static void test_foreign_runtime(void **state)
 			put(f, BYOH_STATE_PATH, "{}\n", 0600);
 		host = gather(f);
 		if ((host->containerd_path != NULL) != rows[i].foreign)
-			fail_msg("row %zu: %s", i, host->containerd_path ? host->containerd_path : "none");
+			fail_msg("row %zu: %s", i,
+				 host->containerd_path ? host->containerd_path : "none");
 		if (rows[i].foreign)
 			assert_string_equal(host->containerd_path, rows[i].path);
 		assert_int_equal(byoh_remove_file(f->fd, rows[i].path, NULL), 0);
@@ -234,7 +239,8 @@ static void test_links_stay_inside(void **state)
 		struct byoh_error err = BYOH_ERROR_INIT;
 		int rc = byoh_host_resolve(f->fd, rows[i].path, &real, &err);
 
-		if (rc != rows[i].rc || (rows[i].real && strcmp(rows[i].real, byoh_buffer_text(&real))))
+		if (rc != rows[i].rc ||
+		    (rows[i].real && strcmp(rows[i].real, byoh_buffer_text(&real))))
 			fail_msg("%s: %d %s", rows[i].path, rc, byoh_buffer_text(&real));
 	}
 	/* this machine's file is not what such a link reads */
@@ -287,7 +293,8 @@ static void test_swaps(void **state)
 static void test_interfaces(void **state)
 {
 	char text[] = "lo 00:00:00:00:00:00\neth0 52:54:00:AB:CD:EF\nib0 "
-		      "80:00:02:08:fe:80:00:00:00:00:00:00:7c:fe:90:03:00:26:4b:01\ntun0 \nwlan0 02:00:00:00:00:01\n";
+		      "80:00:02:08:fe:80:00:00:00:00:00:00:7c:fe:90:03:00:26:4b:01\ntun0 \nwlan0 "
+		      "02:00:00:00:00:01\n";
 	CLEANUP_HOST struct byoh_host *host = calloc(1, sizeof(*host));
 
 	(void)state;

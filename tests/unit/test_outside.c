@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each test runs in a child process of its own: the filter cannot be taken off again. The child first
- * moves into a namespace that stands for the host's, so that no test touches this machine's network.
+ * Each test runs in a child process of its own: the filter cannot be taken off again. The child
+ * first moves into a namespace that stands for the host's, so that no test touches this machine's
+ * network.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +37,8 @@
 #define CHECK(condition) \
 	do { \
 		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+			fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, \
+				errno); \
 			_exit(1); \
 		} \
 	} while (0)
@@ -55,7 +57,8 @@ static void in_child(void (*body)(void))
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT) {
-		fprintf(stderr, "SKIP: needs root, network namespaces, and for the foreign ABI a 32-bit gate\n");
+		fprintf(stderr, "SKIP: needs root, network namespaces, and for the foreign ABI a "
+				"32-bit gate\n");
 		skip();
 	}
 	assert_true(WIFEXITED(status));
@@ -154,7 +157,8 @@ static void children_are_refused_and_work(void)
 {
 	struct byoh_error err = BYOH_ERROR_INIT;
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
-	const char *const shell[] = { "bash", "-c", "echo works; exec 3<>/dev/tcp/127.0.0.1/9 || echo refused",
+	const char *const shell[] = { "bash", "-c",
+				      "echo works; exec 3<>/dev/tcp/127.0.0.1/9 || echo refused",
 				      NULL };
 	const struct byoh_run run = { .argv = shell, .output = &output };
 	int status;
@@ -184,7 +188,10 @@ static int status_after_foreign_call(bool filtered)
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		CHECK(!filtered || byoh_inside_only(&err) == 0);
-		__asm__ volatile("int $0x80" : "=a"(answer) : "a"(20L) : "memory", "r8", "r9", "r10", "r11");
+		__asm__ volatile("int $0x80"
+				 : "=a"(answer)
+				 : "a"(20L)
+				 : "memory", "r8", "r9", "r10", "r11");
 		_exit(answer == getpid() ? 3 : 4);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid);
@@ -251,7 +258,8 @@ static void test_sysctls_are_the_hosts(void **state)
 
 static int listen_on_loopback(uint16_t *ret_port)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -274,7 +282,8 @@ static void serve_http(int listener)
 		if (got > 0 && !strncmp(request, "GET /junk ", 10))
 			snprintf(answer, sizeof(answer), "no such thing as a status line\r\n");
 		else
-			snprintf(answer, sizeof(answer), "HTTP/1.1 %.3s Word\r\n\r\n%080d", request + 5, 0);
+			snprintf(answer, sizeof(answer), "HTTP/1.1 %.3s Word\r\n\r\n%080d",
+				 request + 5, 0);
 		if (got > 0 && write(fd, answer, strlen(answer)) < 0)
 			_exit(1);
 		close(fd);
@@ -303,12 +312,16 @@ static void loopback_gets(void)
 
 	/* far more often than there are sockets */
 	for (int i = 0; i < 40; i++) {
-		CHECK(byoh_outside_loopback_get(outside, port, "/200", &status, &err) == 0 && status == 200);
-		CHECK(byoh_outside_loopback_get(outside, port, "/503", &status, &err) == 0 && status == 503);
+		CHECK(byoh_outside_loopback_get(outside, port, "/200", &status, &err) == 0 &&
+		      status == 200);
+		CHECK(byoh_outside_loopback_get(outside, port, "/503", &status, &err) == 0 &&
+		      status == 503);
 		CHECK(byoh_outside_loopback_get(outside, port, "/junk", &status, &err) == -EPROTO);
-		CHECK(byoh_outside_loopback_get(outside, 1, "/200", &status, &err) == -ECONNREFUSED);
+		CHECK(byoh_outside_loopback_get(outside, 1, "/200", &status, &err) ==
+		      -ECONNREFUSED);
 	}
-	CHECK(byoh_outside_loopback_get(outside, port, "/200 HTTP/1.1\r\nX: y", &status, &err) == -EINVAL);
+	CHECK(byoh_outside_loopback_get(outside, port, "/200 HTTP/1.1\r\nX: y", &status, &err) ==
+	      -EINVAL);
 	CHECK(byoh_outside_proc_net(outside, "tcp", &tcp, &err) == 0);
 	snprintf(listening, sizeof(listening), "0100007F:%04X 00000000:0000 0A", port);
 	CHECK(strstr(byoh_buffer_text(&tcp), listening));

@@ -37,7 +37,10 @@ struct fixture {
 	struct byoh_plan_input input;
 };
 
-#define PROGRAM(where) { .path = where, .target = "", .type = BYOH_FILE_REGULAR, .mode = 0755, .size = 5000 }
+#define PROGRAM(where) \
+	{ \
+		.path = where, .target = "", .type = BYOH_FILE_REGULAR, .mode = 0755, .size = 5000 \
+	}
 #define FOLDER(where) { .path = where, .target = "", .type = BYOH_FILE_DIRECTORY, .mode = 0755 }
 
 static struct byoh_file node_files[] = {
@@ -59,11 +62,16 @@ static struct byoh_file node_files[] = {
 
 static struct byoh_file plain_files[] = {
 	FOLDER("srv"),
-	{ .path = "srv/page.html", .target = "", .type = BYOH_FILE_REGULAR, .mode = 0644, .size = 5000 },
+	{ .path = "srv/page.html",
+	  .target = "",
+	  .type = BYOH_FILE_REGULAR,
+	  .mode = 0644,
+	  .size = 5000 },
 };
 
 /* The bundle without the file at that path. */
-static void use_files(struct fixture *f, const struct byoh_file *files, size_t count, const char *without)
+static void use_files(struct fixture *f, const struct byoh_file *files, size_t count,
+		      const char *without)
 {
 	free(f->index.files);
 	f->index.files = calloc(count, sizeof(*files));
@@ -87,7 +95,8 @@ static void put(const struct fixture *f, const char *path, const char *text, mod
 
 static int set_up(void **state)
 {
-	static const char *const tools[] = { "mount", "umount", "losetup", "cp", "modprobe", "systemctl", "bash" };
+	static const char *const tools[] = { "mount",	 "umount",    "losetup", "cp",
+					     "modprobe", "systemctl", "bash" };
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
@@ -102,11 +111,21 @@ static int set_up(void **state)
 		put(f, path, "", 0755);
 	}
 	f->host = (struct byoh_host){
-		.root = f->root, .root_fd = f->fd, .os_id = (char *)"", .os_version_id = (char *)"",
-		.os_pretty_name = (char *)"", .hostname = (char *)"node10", .machine_id = (char *)"",
-		.has_systemd = true, .usr_local_unit_dir_ok = true, .systemd_running = true,
-		.kernel_release = (char *)"6.1.0-37-amd64", .memory_bytes = (uint64_t)4 << 30, .cores = 2,
-		.systemd_version = 252, .cgroup_v2 = true,
+		.root = f->root,
+		.root_fd = f->fd,
+		.os_id = (char *)"",
+		.os_version_id = (char *)"",
+		.os_pretty_name = (char *)"",
+		.hostname = (char *)"node10",
+		.machine_id = (char *)"",
+		.has_systemd = true,
+		.usr_local_unit_dir_ok = true,
+		.systemd_running = true,
+		.kernel_release = (char *)"6.1.0-37-amd64",
+		.memory_bytes = (uint64_t)4 << 30,
+		.cores = 2,
+		.systemd_version = 252,
+		.cgroup_v2 = true,
 		.cgroup_controllers = (char *)"cpuset cpu io memory hugetlb pids rdma misc",
 	};
 	f->config.join_mode = BYOH_JOIN_AGENT;
@@ -120,7 +139,10 @@ static int set_up(void **state)
 	};
 	use_files(f, node_files, ARRAY_SIZE(node_files), NULL);
 	f->input = (struct byoh_plan_input){
-		.config = &f->config, .host = &f->host, .manifest = &f->manifest, .index = &f->index,
+		.config = &f->config,
+		.host = &f->host,
+		.manifest = &f->manifest,
+		.index = &f->index,
 	};
 	*state = f;
 	return 0;
@@ -169,7 +191,8 @@ static struct byoh_check_report run_check(const struct fixture *f, const char *i
 	return report;
 }
 
-static void expect(const struct fixture *f, const char *id, enum byoh_check_result result, const char *seen)
+static void expect(const struct fixture *f, const char *id, enum byoh_check_result result,
+		   const char *seen)
 {
 	struct byoh_check_report report = run_check(f, id);
 
@@ -181,7 +204,8 @@ static void expect(const struct fixture *f, const char *id, enum byoh_check_resu
 
 static void test_fit_hosts_pass(void **state)
 {
-	static const enum byoh_join_mode modes[] = { BYOH_JOIN_AGENT, BYOH_JOIN_TLS_BOOTSTRAP, BYOH_JOIN_NONE };
+	static const enum byoh_join_mode modes[] = { BYOH_JOIN_AGENT, BYOH_JOIN_TLS_BOOTSTRAP,
+						     BYOH_JOIN_NONE };
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
@@ -192,7 +216,8 @@ static void test_fit_hosts_pass(void **state)
 		assert_int_equal(byoh_preflight_run(&f->input, NULL, false, &preflight, &err), 0);
 		for (size_t k = 0; k < preflight->count; k++)
 			if (preflight->reports[k].result == BYOH_CHECK_FAIL)
-				fail_msg("%s: %s", preflight->reports[k].id, preflight->reports[k].seen);
+				fail_msg("%s: %s", preflight->reports[k].id,
+					 preflight->reports[k].seen);
 		assert_int_equal(preflight->failed, 0);
 	}
 }
@@ -272,7 +297,8 @@ static void test_ignored(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		CLEANUP_PREFLIGHT struct byoh_preflight *preflight = NULL;
 
-		assert_int_equal(byoh_preflight_run(&f->input, rows[i].list, false, &preflight, NULL), 0);
+		assert_int_equal(
+			byoh_preflight_run(&f->input, rows[i].list, false, &preflight, NULL), 0);
 		assert_int_equal(preflight->failed, rows[i].failed);
 		assert_int_equal(find(preflight, "cluster-member")->result, BYOH_CHECK_FAIL);
 		assert_int_equal(find(preflight, "cluster-member")->ignored, rows[i].member);
@@ -283,14 +309,16 @@ static void test_ignored(void **state)
 
 static void test_unknown_id_is_refused(void **state)
 {
-	static const char *const lists[] = { "cluster", "memory,nonsense", "memory2", "al", "memory;cores" };
+	static const char *const lists[] = { "cluster", "memory,nonsense", "memory2", "al",
+					     "memory;cores" };
 	const struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		struct byoh_error err = BYOH_ERROR_INIT;
 		struct byoh_preflight *preflight = NULL;
 
-		assert_int_equal(byoh_preflight_run(&f->input, lists[i], false, &preflight, &err), -EINVAL);
+		assert_int_equal(byoh_preflight_run(&f->input, lists[i], false, &preflight, &err),
+				 -EINVAL);
 		assert_null(preflight);
 		assert_int_equal(err.kind, BYOH_ERROR_USAGE);
 		assert_non_null(strstr(err.message, "cgroup-v2, "));
@@ -300,8 +328,8 @@ static void test_unknown_id_is_refused(void **state)
 
 static void test_an_installed_release_is_no_obstacle(void **state)
 {
-	static const char *const ids[] = { "kubelet-installed", "kubelet-dropins", "cluster-member", "leftovers",
-					   "cri-disabled" };
+	static const char *const ids[] = { "kubelet-installed", "kubelet-dropins", "cluster-member",
+					   "leftovers", "cri-disabled" };
 	struct fixture *f = *state;
 	CLEANUP_PREFLIGHT struct byoh_preflight *first = NULL, *again = NULL;
 
@@ -328,11 +356,16 @@ static void test_files_in_the_way(void **state)
 		enum byoh_check_result result;
 	} rows[] = {
 		{ "/usr/bin/kubelet", "", "kubelet-installed", BYOH_CHECK_FAIL },
-		{ "/usr/lib/systemd/system/kubelet.service", "", "kubelet-installed", BYOH_CHECK_FAIL },
-		{ "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", "", "kubelet-dropins", BYOH_CHECK_FAIL },
-		{ "/etc/systemd/system/kubelet.service.d/README", "", "kubelet-dropins", BYOH_CHECK_PASS },
-		{ "/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", "cri-disabled", BYOH_CHECK_FAIL },
-		{ "/etc/containerd/config.toml", "#disabled_plugins = [\"cri\"]\n", "cri-disabled", BYOH_CHECK_PASS },
+		{ "/usr/lib/systemd/system/kubelet.service", "", "kubelet-installed",
+		  BYOH_CHECK_FAIL },
+		{ "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", "", "kubelet-dropins",
+		  BYOH_CHECK_FAIL },
+		{ "/etc/systemd/system/kubelet.service.d/README", "", "kubelet-dropins",
+		  BYOH_CHECK_PASS },
+		{ "/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", "cri-disabled",
+		  BYOH_CHECK_FAIL },
+		{ "/etc/containerd/config.toml", "#disabled_plugins = [\"cri\"]\n", "cri-disabled",
+		  BYOH_CHECK_PASS },
 		{ "/etc/kubernetes/kubelet.conf", "", "cluster-member", BYOH_CHECK_FAIL },
 		{ "/etc/rancher/rke2/config.yaml", "", "cluster-member", BYOH_CHECK_FAIL },
 		{ "/etc/kubernetes/pki/ca.crt", "", "leftovers", BYOH_CHECK_FAIL },
@@ -342,7 +375,8 @@ static void test_files_in_the_way(void **state)
 		{ "/etc/cni/net.d/87-podman.conflist", "", "leftovers", BYOH_CHECK_FAIL },
 		{ "/etc/cni/net.d/.keep", "", "leftovers", BYOH_CHECK_PASS },
 		{ "/root/.byoh/config", "", "leftovers", BYOH_CHECK_FAIL },
-		{ "/etc/systemd/system/multi-user.target.wants/fapolicyd.service", "", "fapolicyd", BYOH_CHECK_WARN },
+		{ "/etc/systemd/system/multi-user.target.wants/fapolicyd.service", "", "fapolicyd",
+		  BYOH_CHECK_WARN },
 	};
 	struct fixture *f = *state;
 
@@ -353,7 +387,8 @@ static void test_files_in_the_way(void **state)
 		put(f, rows[i].path, rows[i].text, 0644);
 		expect(f, rows[i].id, rows[i].result, NULL);
 		/* /usr holds the tools */
-		snprintf(top, sizeof(top), "%.*s", (int)strcspn(rows[i].path + 1, "/") + 1, rows[i].path);
+		snprintf(top, sizeof(top), "%.*s", (int)strcspn(rows[i].path + 1, "/") + 1,
+			 rows[i].path);
 		if (strcmp(top, "/usr"))
 			assert_int_equal(byoh_remove_tree(f->fd, top, NULL), 0);
 		else
@@ -512,8 +547,10 @@ static void test_kernel(void **state)
 }
 
 static const char full_config[] =
-	"CONFIG_NAMESPACES=y\nCONFIG_NET_NS=y\nCONFIG_PID_NS=y\nCONFIG_IPC_NS=y\nCONFIG_UTS_NS=y\nCONFIG_CGROUPS=y\n"
-	"CONFIG_CGROUP_BPF=y\nCONFIG_CGROUP_PIDS=y\nCONFIG_CGROUP_SCHED=y\nCONFIG_CPUSETS=y\nCONFIG_MEMCG=y\n"
+	"CONFIG_NAMESPACES=y\nCONFIG_NET_NS=y\nCONFIG_PID_NS=y\nCONFIG_IPC_NS=y\nCONFIG_UTS_NS="
+	"y\nCONFIG_CGROUPS=y\n"
+	"CONFIG_CGROUP_BPF=y\nCONFIG_CGROUP_PIDS=y\nCONFIG_CGROUP_SCHED=y\nCONFIG_CPUSETS="
+	"y\nCONFIG_MEMCG=y\n"
 	"CONFIG_FAIR_GROUP_SCHED=y\nCONFIG_INET=y\nCONFIG_PROC_FS=y\nCONFIG_OVERLAY_FS=m\n"
 	"CONFIG_IP_NF_TARGET_REDIRECT=m\nCONFIG_NETFILTER_XT_MATCH_COMMENT=m\n";
 
@@ -533,8 +570,10 @@ static void test_kernel_config(void **state)
 	put(f, "/boot/config-6.1.0-37-amd64", strchr(full_config, '\n') + 1, 0644);
 	expect(f, "kernel-config", BYOH_CHECK_FAIL, "not set: NAMESPACES");
 	assert_int_equal(byoh_make_directories(f->fd, "/proc", 0755, NULL), 0);
-	assert_int_equal(byoh_write_file(f->fd, "/proc/config.gz", packed, sizeof(packed), 0444, NULL), 0);
-	expect(f, "kernel-config", BYOH_CHECK_FAIL, "CPUSETS FAIR_GROUP_SCHED"); /* MEMCG stands between them */
+	assert_int_equal(
+		byoh_write_file(f->fd, "/proc/config.gz", packed, sizeof(packed), 0444, NULL), 0);
+	expect(f, "kernel-config", BYOH_CHECK_FAIL,
+	       "CPUSETS FAIR_GROUP_SCHED"); /* MEMCG stands between them */
 }
 
 static void test_modules(void **state)
@@ -542,7 +581,8 @@ static void test_modules(void **state)
 	struct fixture *f = *state;
 
 	expect(f, "modules", BYOH_CHECK_FAIL, "overlay br_netfilter");
-	put(f, "/lib/modules/6.1.0-37-amd64/modules.builtin", "kernel/fs/overlayfs/overlay.ko\n", 0644);
+	put(f, "/lib/modules/6.1.0-37-amd64/modules.builtin", "kernel/fs/overlayfs/overlay.ko\n",
+	    0644);
 	expect(f, "modules", BYOH_CHECK_FAIL, "modules: br_netfilter");
 	put(f, "/lib/modules/6.1.0-37-amd64/modules.dep",
 	    "kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz\n", 0644);
@@ -555,8 +595,10 @@ static void test_modules(void **state)
 
 static void test_swap(void **state)
 {
-	struct byoh_swap swaps[] = { { .device = (char *)"/dev/sda2", .type = (char *)"partition" },
-				     { .device = (char *)"/dev/zram0", .type = (char *)"partition", .zram = true } };
+	struct byoh_swap swaps[] = {
+		{ .device = (char *)"/dev/sda2", .type = (char *)"partition" },
+		{ .device = (char *)"/dev/zram0", .type = (char *)"partition", .zram = true }
+	};
 	struct fixture *f = *state;
 
 	expect(f, "swap", BYOH_CHECK_PASS, NULL);
@@ -624,12 +666,14 @@ static void test_space(void **state)
 		} \
 	} while (0)
 
-static bool is(const struct fixture *f, const char *id, enum byoh_check_result result, const char *seen)
+static bool is(const struct fixture *f, const char *id, enum byoh_check_result result,
+	       const char *seen)
 {
 	struct byoh_check_report report = run_check(f, id);
 
 	if (report.result != result || !strstr(report.seen, seen))
-		fprintf(stderr, "%s: result %d, seen \"%s\"\n", id, (int)report.result, report.seen);
+		fprintf(stderr, "%s: result %d, seen \"%s\"\n", id, (int)report.result,
+			report.seen);
 	return report.result == result && strstr(report.seen, seen);
 }
 
@@ -686,13 +730,16 @@ static void test_file_systems(void **state)
 
 static void test_listening_ports(void **state)
 {
-	static const char tcp[] =
-		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-		"   0: 0100007F:2808 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0\n"
-		"   1: 0200000A:280A 0100000A:D431 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0\n";
-	static const char tcp6[] =
-		"  sl  local_address                         remote_address                        st\n"
-		"   0: 00000000000000000000000000000000:280A 00000000000000000000000000000000:0000 0A 00000000:0 0\n";
+	static const char tcp[] = "  sl  local_address rem_address   st tx_queue rx_queue tr "
+				  "tm->when retrnsmt   uid  timeout inode\n"
+				  "   0: 0100007F:2808 00000000:0000 0A 00000000:00000000 "
+				  "00:00000000 00000000     0        0 1 1 0\n"
+				  "   1: 0200000A:280A 0100000A:D431 01 00000000:00000000 "
+				  "00:00000000 00000000     0        0 2 1 0\n";
+	static const char tcp6[] = "  sl  local_address                         remote_address     "
+				   "                   st\n"
+				   "   0: 00000000000000000000000000000000:280A "
+				   "00000000000000000000000000000000:0000 0A 00000000:0 0\n";
 
 	(void)state;
 	assert_true(byoh_check_listens(tcp, 10248));
@@ -704,7 +751,8 @@ static void test_listening_ports(void **state)
 
 static void test_routes(void **state)
 {
-	static const char heading[] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+	static const char heading[] = "Iface\tDestination\tGateway "
+				      "\tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
 	static const struct {
 		const char *ipv4, *ipv6;
 		bool found;
@@ -712,14 +760,22 @@ static void test_routes(void **state)
 		{ "", "", false },
 		{ "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", "", false },
 		{ "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n", "", true },
-		{ "eth0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n", "", false }, /* 0.0.0.0/1 */
-		{ "*\t00000000\t00000000\t0201\t0\t0\t0\t00000000\t0\t0\t0\n", "", false },    /* unreachable */
-		{ "", "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
-		      "00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n", false },
-		{ "", "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
-		      "fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n", true },
-		{ "", "20010db8000000000000000000000000 20 00000000000000000000000000000000 00 "
-		      "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n", false },
+		{ "eth0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n", "",
+		  false }, /* 0.0.0.0/1 */
+		{ "*\t00000000\t00000000\t0201\t0\t0\t0\t00000000\t0\t0\t0\n", "",
+		  false }, /* unreachable */
+		{ "",
+		  "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+		  "00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n",
+		  false },
+		{ "",
+		  "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+		  "fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n",
+		  true },
+		{ "",
+		  "20010db8000000000000000000000000 20 00000000000000000000000000000000 00 "
+		  "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n",
+		  false },
 	};
 
 	(void)state;
@@ -756,8 +812,9 @@ static void test_hostnames(void **state)
 
 static void test_texts(void **state)
 {
-	static const char dep[] = "kernel/net/netfilter/ipvs/ip_vs.ko: kernel/lib/libcrc32c.ko\n"
-				  "kernel/net/bridge/br-netfilter.ko.zst:\nkernel/fs/not-overlay.ko:\n";
+	static const char dep[] =
+		"kernel/net/netfilter/ipvs/ip_vs.ko: kernel/lib/libcrc32c.ko\n"
+		"kernel/net/bridge/br-netfilter.ko.zst:\nkernel/fs/not-overlay.ko:\n";
 
 	(void)state;
 	assert_true(byoh_check_module_listed(dep, "ip_vs"));
@@ -773,8 +830,10 @@ static void test_texts(void **state)
 	assert_false(byoh_check_kernel_option("CONFIG_NO_MEMCG=y\nXCONFIG_MEMCG=y\n", "MEMCG"));
 	assert_false(byoh_check_kernel_option("CONFIG_MEMCG=n\n", "MEMCG"));
 
-	assert_true(byoh_check_disables_cri("version = 2\ndisabled_plugins = [\n  \"aufs\",\n  \"io.containerd.grpc.v1.cri\"]\n"));
-	assert_false(byoh_check_disables_cri("disabled_plugins = []\n[plugins.\"io.containerd.grpc.v1.cri\"]\n"));
+	assert_true(byoh_check_disables_cri("version = 2\ndisabled_plugins = [\n  \"aufs\",\n  "
+					    "\"io.containerd.grpc.v1.cri\"]\n"));
+	assert_false(byoh_check_disables_cri(
+		"disabled_plugins = []\n[plugins.\"io.containerd.grpc.v1.cri\"]\n"));
 	assert_false(byoh_check_disables_cri(""));
 }
 
@@ -816,7 +875,8 @@ static void test_elf_needs(void **state)
 	for (size_t i = 0; i < needs.count; i++) {
 		char path[512];
 
-		snprintf(path, sizeof(path), "%s/%s", i % 2 ? "/opt/site/lib" : "/usr/lib", needs.libraries[i]);
+		snprintf(path, sizeof(path), "%s/%s", i % 2 ? "/opt/site/lib" : "/usr/lib",
+			 needs.libraries[i]);
 		put(f, path, "", 0644);
 	}
 	missing.size = 0;
@@ -831,7 +891,9 @@ static void test_elf_that_needs_nothing(void **state)
 	CLEANUP_BUFFER struct byoh_buffer missing = { 0 };
 	unsigned char small[sizeof(Elf64_Ehdr)] = { 0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB };
 
-	put(f, "/script", "#!/bin/sh\nexit 0\n# long enough to be taken for a program's header, but it is none\n", 0755);
+	put(f, "/script",
+	    "#!/bin/sh\nexit 0\n# long enough to be taken for a program's header, but it is none\n",
+	    0755);
 	put(f, "/empty", "", 0755);
 	assert_int_equal(byoh_write_file(f->fd, "/small", small, sizeof(small), 0755, NULL), 0);
 	assert_int_equal(byoh_preflight_elf(f->fd, "/script", &missing, NULL), 0);
@@ -861,12 +923,15 @@ static void test_hostile_elf(void **state)
 {
 	const struct fixture *f = *state;
 	CLEANUP_BUFFER struct byoh_buffer bytes = own_program(f);
-	static const uint64_t values[] = { 0, 1, 0x7fffffff, UINT64_MAX, UINT64_MAX - 7, INT64_MAX };
+	static const uint64_t values[] = {
+		0, 1, 0x7fffffff, UINT64_MAX, UINT64_MAX - 7, INT64_MAX
+	};
 	size_t refused = 0, header = sizeof(Elf64_Ehdr) + 16 * sizeof(Elf64_Phdr);
 
 	for (size_t size = 0; size < 2048; size++)
 		expect_no_harm(bytes.data, size);
-	/* every eight bytes of both headers in turn; what lies behind is cut, to be quick under sanitizers */
+	/* every eight bytes of both headers in turn; what lies behind is cut, to be quick under
+	 * sanitizers */
 	for (size_t at = 16; at + 8 <= header; at += 4) {
 		for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 			char before[8];
@@ -875,7 +940,8 @@ static void test_hostile_elf(void **state)
 			memcpy(before, bytes.data + at, 8);
 			memcpy(bytes.data + at, &values[i], 8);
 			expect_no_harm(bytes.data, bytes.size < 65536 ? bytes.size : 65536);
-			refused += byoh_elf_read_needs(bytes.data, bytes.size, &needs, NULL) == -EBADMSG;
+			refused += byoh_elf_read_needs(bytes.data, bytes.size, &needs, NULL) ==
+				   -EBADMSG;
 			memcpy(bytes.data + at, before, 8);
 		}
 	}

@@ -35,8 +35,10 @@ static void test_output_and_status(void **state)
 	int status = -1;
 
 	(void)state;
-	assert_int_equal(shell("echo out; echo err >&2; exit 7", (struct byoh_run){ .output = &output, .errors = &errors },
-			       &status, &err), 0);
+	assert_int_equal(shell("echo out; echo err >&2; exit 7",
+			       (struct byoh_run){ .output = &output, .errors = &errors }, &status,
+			       &err),
+			 0);
 	assert_int_equal(status, 7);
 	assert_string_equal(byoh_buffer_text(&output), "out\n");
 	assert_string_equal(byoh_buffer_text(&errors), "err\n");
@@ -49,7 +51,9 @@ static void test_errors_join_output(void **state)
 	int status;
 
 	(void)state;
-	assert_int_equal(shell("echo one; echo two >&2", (struct byoh_run){ .output = &output }, &status, &err), 0);
+	assert_int_equal(shell("echo one; echo two >&2", (struct byoh_run){ .output = &output },
+			       &status, &err),
+			 0);
 	assert_string_equal(byoh_buffer_text(&output), "one\ntwo\n");
 }
 
@@ -73,9 +77,11 @@ static void test_environment_is_clean(void **state)
 	(void)state;
 	setenv("HTTPS_PROXY", "http://proxy:3128", 1);
 	setenv("LD_PRELOAD_LIKE", "x", 1);
-	assert_int_equal(byoh_run(&(struct byoh_run){ .argv = argv, .output = &output }, &status, &err), 0);
-	assert_string_equal(byoh_buffer_text(&output),
-			    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n");
+	assert_int_equal(
+		byoh_run(&(struct byoh_run){ .argv = argv, .output = &output }, &status, &err), 0);
+	assert_string_equal(
+		byoh_buffer_text(&output),
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n");
 }
 
 /* Signals that we block or ignore must be the program's own again. */
@@ -83,7 +89,8 @@ static void test_signals_are_reset(void **state)
 {
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
 	struct byoh_error err = BYOH_ERROR_INIT;
-	const char *const argv[] = { "grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status", NULL };
+	const char *const argv[] = { "grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status",
+				     NULL };
 	sigset_t set, before;
 	const char *ignored;
 	int status;
@@ -93,7 +100,8 @@ static void test_signals_are_reset(void **state)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, &before);
-	assert_int_equal(byoh_run(&(struct byoh_run){ .argv = argv, .output = &output }, &status, &err), 0);
+	assert_int_equal(
+		byoh_run(&(struct byoh_run){ .argv = argv, .output = &output }, &status, &err), 0);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	assert_non_null(strstr(byoh_buffer_text(&output), "SigBlk:\t0000000000000000\n"));
@@ -112,8 +120,11 @@ static void test_input(void **state)
 	(void)state;
 	assert_non_null(large);
 	memset(large, 'x', 300000);
-	assert_int_equal(shell("tr x y | tr -d '\\n'", (struct byoh_run){ .input = large, .input_size = 300000, .output = &output },
-			       &status, &err), 0);
+	assert_int_equal(
+		shell("tr x y | tr -d '\\n'",
+		      (struct byoh_run){ .input = large, .input_size = 300000, .output = &output },
+		      &status, &err),
+		0);
 	assert_int_equal(output.size, 300000);
 	assert_int_equal(output.data[299999], 'y');
 
@@ -121,12 +132,15 @@ static void test_input(void **state)
 	assert_int_equal(write(ends[1], "piped", 5), 5);
 	close(ends[1]);
 	output.size = 0;
-	assert_int_equal(shell("cat", (struct byoh_run){ .input_fd = ends[0], .output = &output }, &status, &err), 0);
+	assert_int_equal(shell("cat", (struct byoh_run){ .input_fd = ends[0], .output = &output },
+			       &status, &err),
+			 0);
 	close(ends[0]);
 	assert_string_equal(byoh_buffer_text(&output), "piped");
 
 	output.size = 0;
-	assert_int_equal(shell("cat; echo end", (struct byoh_run){ .output = &output }, &status, &err), 0);
+	assert_int_equal(
+		shell("cat; echo end", (struct byoh_run){ .output = &output }, &status, &err), 0);
 	assert_string_equal(byoh_buffer_text(&output), "end\n");
 }
 
@@ -137,7 +151,9 @@ static void test_output_is_capped(void **state)
 	int status = -1;
 
 	(void)state;
-	assert_int_equal(shell("head -c 5000000 /dev/zero; exit 3", (struct byoh_run){ .output = &output }, &status, &err), 0);
+	assert_int_equal(shell("head -c 5000000 /dev/zero; exit 3",
+			       (struct byoh_run){ .output = &output }, &status, &err),
+			 0);
 	assert_int_equal(status, 3);
 	assert_int_equal(output.size, 1 << 20);
 }
@@ -153,8 +169,10 @@ static void test_timeout_kills_the_group(void **state)
 
 	(void)state;
 	clock_gettime(CLOCK_MONOTONIC, &before);
-	assert_int_equal(shell("sleep 600 & echo $!; wait", (struct byoh_run){ .output = &output, .timeout_seconds = 1 },
-			       &status, &err), -ETIMEDOUT);
+	assert_int_equal(shell("sleep 600 & echo $!; wait",
+			       (struct byoh_run){ .output = &output, .timeout_seconds = 1 },
+			       &status, &err),
+			 -ETIMEDOUT);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	assert_true(after.tv_sec - before.tv_sec < 30);
 	assert_non_null(strstr(err.message, "within 1 seconds"));
@@ -178,7 +196,9 @@ static void test_daemon_left_behind(void **state)
 
 	(void)state;
 	clock_gettime(CLOCK_MONOTONIC, &before);
-	assert_int_equal(shell("sleep 20 & echo $!", (struct byoh_run){ .output = &output }, &status, &err), 0);
+	assert_int_equal(
+		shell("sleep 20 & echo $!", (struct byoh_run){ .output = &output }, &status, &err),
+		0);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	assert_int_equal(status, 0);
 	assert_true(after.tv_sec - before.tv_sec < 15);
@@ -203,7 +223,9 @@ static void test_checked_tells_the_last_line(void **state)
 	(void)state;
 	assert_int_equal(byoh_run_simple(&err, "true", NULL), 0);
 	assert_string_equal(err.message, "");
-	assert_int_equal(byoh_run_simple(&err, "sh", "-c", "echo first; echo 'the cause' >&2; echo; exit 5", NULL), -EIO);
+	assert_int_equal(byoh_run_simple(&err, "sh", "-c",
+					 "echo first; echo 'the cause' >&2; echo; exit 5", NULL),
+			 -EIO);
 	assert_string_equal(err.message, "sh -c failed with status 5: the cause");
 	assert_int_equal(byoh_run_simple(&err, "false", NULL), -EIO);
 	assert_string_equal(err.message, "false failed with status 1");
@@ -222,7 +244,8 @@ static void test_closed_standard_descriptors(void **state)
 		close(i);
 	}
 	rc = shell("cat; echo out; echo err >&2",
-		   (struct byoh_run){ .input = "in ", .input_size = 3, .output = &output }, &status, &err);
+		   (struct byoh_run){ .input = "in ", .input_size = 3, .output = &output }, &status,
+		   &err);
 	for (int i = 0; i < 3; i++) {
 		dup2(kept[i], i);
 		close(kept[i]);
