@@ -178,6 +178,10 @@ test_registry() {
 	spec "ref: \"$registry/team/app:1.0\", unlocked: true"
 	check "an unlocked one is pulled by its tag" \
 		eval 'exits 0 fetch && layout "ref-$(printf %s "$registry/team/app:1.0 linux/amd64" | sha256sum | cut -d" " -f1)"'
+	upload_manifest "$image/manifest-amd64" application/vnd.oci.image.manifest.v1+json 1.0
+	check "what its tag names later is not noticed" \
+		eval 'exits 0 fetch && grep -q "$index" "$cache"/images/ref-*/index.json'
+	check "but with --refresh" eval 'exits 0 fetch --refresh && grep -q "$amd64" "$cache"/images/ref-*/index.json'
 	spec "ref: \"$registry/team/app:1.0\", digest: \"sha256:$amd64\""
 	check "or by the digest of the manifest" eval 'exits 0 fetch && layout $amd64'
 	spec "ref: \"$registry/team/app:1.0\", digest: \"sha256:$index\", platform: linux/s390x"
