@@ -17,32 +17,56 @@
 
 #define CTR "ctr", "--connect-timeout", "10s", "-n", "k8s.io", "images"
 
+/* One line of `ctr images list`: REF TYPE DIGEST SIZE PLATFORMS LABELS. */
+struct listed_image {
+	const char *ref, *digest; /* not terminated */
+	size_t ref_size, digest_size;
+};
+
+/* The next image of the list at *next; false at its end. */
+static bool next_image(const char **next, struct listed_image *ret)
+{
+	while (**next) {
+		const char *line = *next;
+		size_t length = strcspn(line, "\n");
+		const char *digest = memmem(line, length, " sha256:", strlen(" sha256:"));
+
+		*next = line + length + (line[length] == '\n');
+		if (!digest)
+			continue;
+		*ret = (struct listed_image){ line, digest + 1, strcspn(line, " "), strcspn(digest + 1, " \n") };
+		return true;
+	}
+	return false;
+}
+
+static bool is_text(const char *bytes, size_t size, const char *text)
+{
+	return size == strlen(text) && memcmp(bytes, text, size) == 0;
+}
+
+static int list_images(struct byoh_buffer *ret, struct byoh_error *err)
+{
+	const char *const argv[] = { CTR, "list", NULL };
+	const struct byoh_run run = { .argv = argv, .output = ret };
+
+	return byoh_run_checked(&run, err);
+}
+
 /* The digest that the reference names now; "" if containerd does not have it. */
 static int find_image(const char *ref, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
-	CLEANUP_FREE char *filter = NULL;
-	struct byoh_run list = { .output = &output };
-	const char *line;
-	size_t length = strlen(ref);
-	int r;
+	struct listed_image image;
+	const char *next;
+	int r = list_images(&output, err);
 
-	if (asprintf(&filter, "name==%s", ref) < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	list.argv = (const char *const[]){ CTR, "list", filter, NULL };
-	r = byoh_run_checked(&list, err);
 	if (r < 0)
 		return r;
-	/* REF TYPE DIGEST SIZE PLATFORMS LABELS */
-	for (line = byoh_buffer_text(&output); line; line = strchr(line, '\n')) {
-		const char *digest;
-
-		line += *line == '\n';
-		if (strncmp(line, ref, length) != 0 || line[length] != ' ')
-			continue;
-		digest = strstr(line, " sha256:");
-		return digest ? byoh_buffer_add(ret, digest + 1, strcspn(digest + 1, " \n"), err) : 0;
-	}
+	next = byoh_buffer_text(&output);
+	while (next_image(&next, &image))
+		if (is_text(image.ref, image.ref_size, ref))
+			return byoh_buffer_add(ret, image.digest, image.digest_size, err);
 	return 0;
 }
 
@@ -178,6 +202,29 @@ static int apply_image(const struct byoh_action_context *context, const struct b
 	return 0;
 }
 
+/* containerd's CRI gives each image a second name, its id. It goes with the last of the others. */
+static int remove_ids(const char *digest, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
+	struct listed_image image;
+	char id[BYOH_DIGEST_HEX_SIZE + 7] = "";
+	const char *next;
+	int r = list_images(&output, err);
+
+	if (r < 0)
+		return r;
+	next = byoh_buffer_text(&output);
+	while (next_image(&next, &image)) {
+		if (!is_text(image.digest, image.digest_size, digest))
+			continue;
+		if (strncmp(image.ref, "sha256:", 7) != 0 || image.ref_size >= sizeof(id))
+			return 0;
+		memcpy(id, image.ref, image.ref_size);
+		id[image.ref_size] = '\0';
+	}
+	return id[0] ? byoh_run_simple(err, CTR, "remove", id, NULL) : 0;
+}
+
 static int revert_image(const struct byoh_action_context *context, const struct byoh_before *before,
 			struct byoh_error *err)
 {
@@ -186,13 +233,14 @@ static int revert_image(const struct byoh_action_context *context, const struct 
 
 	(void)context;
 	/* A reference that named another image before cannot be turned back: its content may be collected
-	 * by now. Both images are the operator's own bytes, and pods name what they want by the reference. */
+	 * by now. */
 	if (before->existed || access(SOCKET, F_OK) < 0)
 		return 0;
 	r = find_image(before->subject, &found, err);
 	if (r < 0 || !found.size)
 		return r;
-	return byoh_run_simple(err, CTR, "remove", before->subject, NULL);
+	r = byoh_run_simple(err, CTR, "remove", before->subject, NULL);
+	return r < 0 ? r : remove_ids(byoh_buffer_text(&found), err);
 }
 
 const struct byoh_action_ops byoh_image_ops = {
