@@ -76,8 +76,10 @@ bool byoh_archive_recognize(int fd)
 	size_t size = got > 0 ? (size_t)got : 0;
 
 	return begins_with(head, size, 0, "\x1f\x8b", 2) ||
-	       begins_with(head, size, 0, "\xfd"
-					  "7zXZ\0", 6) ||
+	       begins_with(head, size, 0,
+			   "\xfd"
+			   "7zXZ\0",
+			   6) ||
 	       begins_with(head, size, 0, "\x28\xb5\x2f\xfd", 4) ||
 	       begins_with(head, size, 0, "PK\x03\x04", 4) ||
 	       begins_with(head, size, 257, "ustar", 5) || is_debian_package(fd);
@@ -112,7 +114,8 @@ static int open_outer(struct reader *reader, struct byoh_error *err)
 
 	reader->outer = archive_read_new();
 	reader->nested_piece = malloc(READ_STEP);
-	if (!reader->outer || !reader->nested_piece || archive_read_support_format_ar(reader->outer) < ARCHIVE_WARN)
+	if (!reader->outer || !reader->nested_piece ||
+	    archive_read_support_format_ar(reader->outer) < ARCHIVE_WARN)
 		return no_memory(err);
 	if (archive_read_open_fd(reader->outer, reader->fd, READ_STEP) != ARCHIVE_OK)
 		return fail_archive(reader, reader->outer, err);
@@ -123,8 +126,8 @@ static int open_outer(struct reader *reader, struct byoh_error *err)
 			return 0;
 	}
 	if (r == ARCHIVE_EOF)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG, "%s: a Debian package without data.tar",
-				 reader->name);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
+				 "%s: a Debian package without data.tar", reader->name);
 	return fail_archive(reader, reader->outer, err);
 }
 
@@ -144,7 +147,8 @@ static int open_reader(struct reader *reader, struct byoh_error *err)
 	}
 	reader->piece = malloc(READ_STEP);
 	reader->inner = a = archive_read_new();
-	if (!a || !reader->piece || add_filters(a) < ARCHIVE_WARN || archive_read_support_format_tar(a) < ARCHIVE_WARN)
+	if (!a || !reader->piece || add_filters(a) < ARCHIVE_WARN ||
+	    archive_read_support_format_tar(a) < ARCHIVE_WARN)
 		return no_memory(err);
 	if (!package && archive_read_support_format_zip(a) < ARCHIVE_WARN)
 		return no_memory(err);
@@ -161,8 +165,9 @@ static int check_size(const struct reader *reader, struct byoh_error *err)
 									       : reader->plain_size;
 
 	if (plain > BYOH_ARCHIVE_MAX_SIZE)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: holds more than %" PRIu64 " bytes",
-				 reader->name, BYOH_ARCHIVE_MAX_SIZE);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG,
+				 "%s: holds more than %" PRIu64 " bytes", reader->name,
+				 BYOH_ARCHIVE_MAX_SIZE);
 	if (plain > BOMB_FLOOR && plain / BOMB_RATIO > reader->stored_size)
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG,
 				 "%s: grows more than a thousandfold, which no real archive does",
@@ -186,19 +191,21 @@ static int copy_data(struct reader *reader, const char *path, int fd, uint64_t *
 		if (r < 0)
 			return byoh_error_wrap(err, r, "%s", path);
 	}
-	return n < 0 ? byoh_error_wrap(err, fail_archive(reader, reader->inner, err), "%s", path) : 0;
+	return n < 0 ? byoh_error_wrap(err, fail_archive(reader, reader->inner, err), "%s", path)
+		     : 0;
 }
 
 /* "./a/b/" is "a/b"; *ret is NULL for the top itself. */
-static int clean_path(const struct reader *reader, const char *raw, char **ret, struct byoh_error *err)
+static int clean_path(const struct reader *reader, const char *raw, char **ret,
+		      struct byoh_error *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	size_t length;
 
 	*ret = NULL;
 	if (!raw)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EILSEQ, "%s: holds a name that is no UTF-8",
-				 reader->name);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EILSEQ,
+				 "%s: holds a name that is no UTF-8", reader->name);
 	while (raw[0] == '.' && raw[1] == '/')
 		for (raw += 2; *raw == '/'; raw++)
 			;
@@ -209,10 +216,12 @@ static int clean_path(const struct reader *reader, const char *raw, char **ret, 
 		path[length - 1] = '\0';
 	if (!*path || strcmp(path, ".") == 0)
 		return *raw == '/' ? byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
-					       "%s: holds an absolute path", reader->name) : 0;
+					       "%s: holds an absolute path", reader->name)
+				   : 0;
 	if (!byoh_path_is_clean(path))
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
-				 "%s: holds the path \"%.200s\", which leads out of it or is malformed",
+				 "%s: holds the path \"%.200s\", which leads out of it or is "
+				 "malformed",
 				 reader->name, path);
 	*ret = TAKE_PTR(path);
 	return 0;
@@ -226,8 +235,10 @@ static const char *entry_text(const char *utf8, const char *plain)
 static int fill_links(const struct reader *reader, struct archive_entry *from,
 		      struct byoh_archive_entry *to, struct byoh_error *err)
 {
-	const char *link = entry_text(archive_entry_hardlink_utf8(from), archive_entry_hardlink(from));
-	const char *target = entry_text(archive_entry_symlink_utf8(from), archive_entry_symlink(from));
+	const char *link =
+		entry_text(archive_entry_hardlink_utf8(from), archive_entry_hardlink(from));
+	const char *target =
+		entry_text(archive_entry_symlink_utf8(from), archive_entry_symlink(from));
 	int r;
 
 	if (link) {
@@ -235,8 +246,8 @@ static int fill_links(const struct reader *reader, struct archive_entry *from,
 		to->hardlink = true;
 		r = clean_path(reader, link, &to->target, err);
 		if (r == 0 && !to->target)
-			r = byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG, "%s: %s is a hard link to nothing",
-				      reader->name, to->path);
+			r = byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
+				      "%s: %s is a hard link to nothing", reader->name, to->path);
 		return r;
 	}
 	if (to->type != BYOH_FILE_SYMLINK)
@@ -244,9 +255,10 @@ static int fill_links(const struct reader *reader, struct archive_entry *from,
 	to->target = target ? strdup(target) : NULL;
 	if (target && !to->target)
 		return no_memory(err);
-	return target && *target ? 0
-				 : byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
-					     "%s: %s is a link without a target", reader->name, to->path);
+	return target && *target
+		       ? 0
+		       : byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
+				   "%s: %s is a link without a target", reader->name, to->path);
 }
 
 static int fill_entry(const struct reader *reader, struct archive_entry *from,
@@ -261,7 +273,8 @@ static int fill_entry(const struct reader *reader, struct archive_entry *from,
 		to->type = BYOH_FILE_SYMLINK;
 	else
 		to->type = BYOH_FILE_REGULAR;
-	to->other = type != S_IFDIR && type != S_IFLNK && type != S_IFREG && !archive_entry_hardlink(from);
+	to->other = type != S_IFDIR && type != S_IFLNK && type != S_IFREG &&
+		    !archive_entry_hardlink(from);
 	return fill_links(reader, from, to, err);
 }
 
@@ -288,8 +301,8 @@ static struct byoh_archive_entry *append_entry(struct byoh_archive *archive)
 	return &archive->entries[archive->count++];
 }
 
-static int extract(struct reader *reader, struct byoh_archive_entry *entry, struct byoh_scratch *scratch,
-		   struct byoh_error *err)
+static int extract(struct reader *reader, struct byoh_archive_entry *entry,
+		   struct byoh_scratch *scratch, struct byoh_error *err)
 {
 	CLEANUP_FD int fd = -1;
 	int r = byoh_scratch_create(scratch, &fd, &entry->source, err);
@@ -312,12 +325,14 @@ static int next_header(struct reader *reader, struct archive_entry **ret, struct
 
 static int read_entry(struct reader *reader, struct archive_entry *from,
 		      bool (*wanted)(void *context, const char *path), void *context,
-		      struct byoh_scratch *scratch, struct byoh_archive *archive, struct byoh_error *err)
+		      struct byoh_scratch *scratch, struct byoh_archive *archive,
+		      struct byoh_error *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct byoh_archive_entry *entry;
-	int r = clean_path(reader, entry_text(archive_entry_pathname_utf8(from), archive_entry_pathname(from)),
-			   &path, err);
+	int r = clean_path(
+		reader, entry_text(archive_entry_pathname_utf8(from), archive_entry_pathname(from)),
+		&path, err);
 
 	if (r < 0 || !path)
 		return r;
@@ -344,8 +359,9 @@ static int open_named(struct reader *reader, struct byoh_error *err)
 	return open_reader(reader, err);
 }
 
-static int read_all(int fd, const char *name, bool (*wanted)(void *context, const char *path), void *context,
-		    struct byoh_scratch *scratch, struct byoh_archive *archive, struct byoh_error *err)
+static int read_all(int fd, const char *name, bool (*wanted)(void *context, const char *path),
+		    void *context, struct byoh_scratch *scratch, struct byoh_archive *archive,
+		    struct byoh_error *err)
 {
 	__attribute__((cleanup(reader_release))) struct reader reader = { .fd = fd, .name = name };
 	struct archive_entry *entry;
@@ -395,10 +411,12 @@ static struct byoh_archive_entry *find_entry(const struct byoh_archive *archive,
 		else
 			high = middle;
 	}
-	return low && strcmp(archive->by_path[low - 1]->path, path) == 0 ? archive->by_path[low - 1] : NULL;
+	return low && strcmp(archive->by_path[low - 1]->path, path) == 0 ? archive->by_path[low - 1]
+									 : NULL;
 }
 
-/* The file that a hard link stands for at last; NULL if the archive lacks it or the links go in a circle. */
+/* The file that a hard link stands for at last; NULL if the archive lacks it or the links go in a
+ * circle. */
 static struct byoh_archive_entry *link_end(const struct byoh_archive *archive,
 					   const struct byoh_archive_entry *link)
 {
@@ -447,8 +465,8 @@ static bool is_missing(void *context, const char *path)
 	return entry && links->missing[entry - links->archive->entries];
 }
 
-/* The first reading cannot know that a later link is wanted, so the files behind such links come by a
- * second one. */
+/* The first reading cannot know that a later link is wanted, so the files behind such links come by
+ * a second one. */
 static int read_missing(int fd, const char *name, struct links *links, struct byoh_scratch *scratch,
 			struct byoh_error *err)
 {
@@ -487,8 +505,8 @@ static int share_bytes(const struct links *links, const char *name, struct byoh_
 	return 0;
 }
 
-static int resolve_hardlinks(int fd, const char *name, struct links *links, struct byoh_scratch *scratch,
-			     struct byoh_error *err)
+static int resolve_hardlinks(int fd, const char *name, struct links *links,
+			     struct byoh_scratch *scratch, struct byoh_error *err)
 {
 	CLEANUP_FREE bool *missing = calloc(links->archive->count + 1, sizeof(*missing));
 	int r = missing ? 0 : no_memory(err);
@@ -535,7 +553,8 @@ void byoh_archive_freep(struct byoh_archive **archive)
 	byoh_archive_free(*archive);
 }
 
-const struct byoh_archive_entry *byoh_archive_find(const struct byoh_archive *archive, const char *path)
+const struct byoh_archive_entry *byoh_archive_find(const struct byoh_archive *archive,
+						   const char *path)
 {
 	return find_entry(archive, path);
 }

@@ -27,7 +27,8 @@ static int print(char **ret, struct byoh_error *err, const char *fmt, ...)
 
 int byoh_cache_default(char **ret, struct byoh_error *err)
 {
-	const char *own = getenv("BYOH_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	const char *own = getenv("BYOH_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
 
 	if (own && *own)
 		return print(ret, err, "%s/sources", own);

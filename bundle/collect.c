@@ -34,9 +34,9 @@ struct collector {
 /* One component while its files are taken. */
 struct part {
 	const struct byoh_spec_component *component;
-	const char *base;	     /* the source's last part */
+	const char *base;	      /* the source's last part */
 	struct byoh_archive *archive; /* NULL: a plain file */
-	char *plain;		     /* a plain file's copy */
+	char *plain;		      /* a plain file's copy */
 	uint64_t plain_size;
 	bool plain_executable;
 };
@@ -47,7 +47,7 @@ static int no_memory(struct byoh_error *err)
 }
 
 /*
- * Patterns. A pattern without "/" takes files at the top, one that ends in "/" all below that folder.
+ * Patterns. A pattern without "/" takes files at the top, one that ends in "/" all below it.
  */
 
 static const char *bare_pattern(const char *pattern)
@@ -65,7 +65,8 @@ static size_t match_folder(const char *pattern, const char *path)
 	size_t length = strlen(pattern);
 	char glob[BYOH_PATH_MAX], folder[BYOH_PATH_MAX];
 
-	if (length < 2 || pattern[length - 1] != '/' || length >= sizeof(glob) || strlen(path) >= sizeof(folder))
+	if (length < 2 || pattern[length - 1] != '/' || length >= sizeof(glob) ||
+	    strlen(path) >= sizeof(folder))
 		return 0;
 	memcpy(glob, pattern, length - 1);
 	glob[length - 1] = '\0';
@@ -95,7 +96,8 @@ static bool is_wanted(void *context, const char *path)
 	return false;
 }
 
-/* Where a file goes: the rule's path, or its name (below a taken folder: its path there) in the rule's folder. */
+/* Where a file goes: the rule's path, or its name (below a taken folder: its path there) in the
+ * rule's folder. */
 static char *target_path(const struct byoh_spec_rule *rule, const char *path)
 {
 	const char *to = rule->to + 1;
@@ -113,8 +115,8 @@ static char *target_path(const struct byoh_spec_rule *rule, const char *path)
  * Messages
  */
 
-static int fail_rule(const struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-		     const char *what, struct byoh_error *err)
+static int fail_rule(const struct collector *c, const struct part *part,
+		     const struct byoh_spec_rule *rule, const char *what, struct byoh_error *err)
 {
 	const struct byoh_spec_source at = { .line = rule->line, .column = rule->column };
 
@@ -125,7 +127,8 @@ static int fail_rule(const struct collector *c, const struct part *part, const s
 static size_t likeness(const char *pattern, const char *path)
 {
 	const char *slash = strrchr(pattern, '/'), *name = slash ? slash + 1 : pattern;
-	const char *path_slash = strrchr(path, '/'), *path_name = path_slash ? path_slash + 1 : path;
+	const char *path_slash = strrchr(path, '/'),
+		   *path_name = path_slash ? path_slash + 1 : path;
 	size_t n = 0;
 
 	while (name[n] && name[n] == path_name[n])
@@ -153,22 +156,23 @@ static void near_names(const struct part *part, const char *pattern, char *ret, 
 		for (size_t i = 0; i < part->archive->count && count < MAX_NEAR_NAMES; i++) {
 			const struct byoh_archive_entry *entry = &part->archive->entries[i];
 
-			if (entry->type == BYOH_FILE_DIRECTORY || likeness(pattern, entry->path) != wanted)
+			if (entry->type == BYOH_FILE_DIRECTORY ||
+			    likeness(pattern, entry->path) != wanted)
 				continue;
 			add_name(ret, size, entry->path);
 			count++;
 		}
 }
 
-static int fail_no_match(const struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-			 struct byoh_error *err)
+static int fail_no_match(const struct collector *c, const struct part *part,
+			 const struct byoh_spec_rule *rule, struct byoh_error *err)
 {
 	const char *source = byoh_spec_source_name(&part->component->source);
 	char names[512], text[700];
 
 	near_names(part, bare_pattern(rule->from), names, sizeof(names));
-	snprintf(text, sizeof(text), "nothing in %.150s matches \"%.100s\"%s%.400s", source, rule->from,
-		 *names ? "; it holds " : ", it is empty", names);
+	snprintf(text, sizeof(text), "nothing in %.150s matches \"%.100s\"%s%.400s", source,
+		 rule->from, *names ? "; it holds " : ", it is empty", names);
 	return fail_rule(c, part, rule, text, err);
 }
 
@@ -183,39 +187,50 @@ static int put_entry(struct collector *c, const struct part *part, struct byoh_t
 	if (!entry->origin || !entry->path)
 		return no_memory(err);
 	if (!byoh_path_is_clean(entry->path))
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "component %s: /%s is too long for a bundle",
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
+				 "component %s: /%s is too long for a bundle",
 				 part->component->name, entry->path);
 	return byoh_tree_put(c->tree, entry, err);
 }
 
-static int check_entry(const struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-		       const struct byoh_archive_entry *from, const char *target, struct byoh_error *err)
+static int check_entry(const struct collector *c, const struct part *part,
+		       const struct byoh_spec_rule *rule, const struct byoh_archive_entry *from,
+		       const char *target, struct byoh_error *err)
 {
 	char text[600];
 
 	*text = '\0';
 	if (from->other)
-		snprintf(text, sizeof(text), "%.200s is a device, a fifo or a socket; a bundle holds files, "
-			 "folders and links", from->path);
-	else if (from->type == BYOH_FILE_REGULAR && rule->mode == BYOH_SPEC_KEEP_MODE && (from->mode & 07000))
-		snprintf(text, sizeof(text), "%.200s has mode %04o; a bundle carries no setuid, setgid or "
-			 "sticky files, give it a \"mode\"", from->path, (unsigned int)from->mode);
-	else if (from->type == BYOH_FILE_SYMLINK && !byoh_path_link_stays_inside(target, from->target))
-		snprintf(text, sizeof(text), "%.200s is a link to %.200s, which leads out of the bundle",
-			 from->path, from->target);
+		snprintf(text, sizeof(text),
+			 "%.200s is a device, a fifo or a socket; a bundle holds files, "
+			 "folders and links",
+			 from->path);
+	else if (from->type == BYOH_FILE_REGULAR && rule->mode == BYOH_SPEC_KEEP_MODE &&
+		 (from->mode & 07000))
+		snprintf(text, sizeof(text),
+			 "%.200s has mode %04o; a bundle carries no setuid, setgid or "
+			 "sticky files, give it a \"mode\"",
+			 from->path, (unsigned int)from->mode);
+	else if (from->type == BYOH_FILE_SYMLINK &&
+		 !byoh_path_link_stays_inside(target, from->target))
+		snprintf(text, sizeof(text),
+			 "%.200s is a link to %.200s, which leads out of the bundle", from->path,
+			 from->target);
 	return *text ? fail_rule(c, part, rule, text, err) : 0;
 }
 
-/* Write permission for others than root is never meant on a host; it comes from a builder's umask. */
+/* Write permission for others than root is never meant on a host: it is a builder's umask. */
 static mode_t kept_mode(const struct byoh_spec_rule *rule, mode_t mode)
 {
 	return rule->mode == BYOH_SPEC_KEEP_MODE ? mode & 0755 : rule->mode;
 }
 
-static int take_entry(struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-		      const struct byoh_archive_entry *from, struct byoh_error *err)
+static int take_entry(struct collector *c, const struct part *part,
+		      const struct byoh_spec_rule *rule, const struct byoh_archive_entry *from,
+		      struct byoh_error *err)
 {
-	struct byoh_tree_entry entry = { .path = target_path(rule, from->path), .type = from->type };
+	struct byoh_tree_entry entry = { .path = target_path(rule, from->path),
+					 .type = from->type };
 	int r = entry.path ? check_entry(c, part, rule, from, entry.path, err) : no_memory(err);
 
 	if (r == 0 && from->type == BYOH_FILE_SYMLINK) {
@@ -234,8 +249,8 @@ static int take_entry(struct collector *c, const struct part *part, const struct
 	return r;
 }
 
-static int take_from_archive(struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-			     struct byoh_error *err)
+static int take_from_archive(struct collector *c, const struct part *part,
+			     const struct byoh_spec_rule *rule, struct byoh_error *err)
 {
 	bool folder = rule->to[strlen(rule->to) - 1] == '/';
 	size_t taken = 0;
@@ -248,8 +263,10 @@ static int take_from_archive(struct collector *c, const struct part *part, const
 		    byoh_archive_find(part->archive, from->path) != from)
 			continue;
 		if (taken++ && !folder)
-			return fail_rule(c, part, rule, "several files match, but \"to\" is one file; end it "
-					 "with / to make it a folder", err);
+			return fail_rule(c, part, rule,
+					 "several files match, but \"to\" is one file; end it "
+					 "with / to make it a folder",
+					 err);
 		r = take_entry(c, part, rule, from, err);
 		if (r < 0)
 			return r;
@@ -262,12 +279,15 @@ static bool looks_executable(int fd)
 {
 	char head[4] = { 0 };
 
-	return pread(fd, head, sizeof(head), 0) == sizeof(head) &&
-	       (memcmp(head, "\x7f" "ELF", 4) == 0 || memcmp(head, "#!", 2) == 0);
+	return pread(fd, head, sizeof(head), 0) == sizeof(head) && (memcmp(head,
+									   "\x7f"
+									   "ELF",
+									   4) == 0 ||
+								    memcmp(head, "#!", 2) == 0);
 }
 
-static int take_plain(struct collector *c, const struct part *part, const struct byoh_spec_rule *rule,
-		      struct byoh_error *err)
+static int take_plain(struct collector *c, const struct part *part,
+		      const struct byoh_spec_rule *rule, struct byoh_error *err)
 {
 	struct byoh_tree_entry entry = { .type = BYOH_FILE_REGULAR, .size = part->plain_size };
 	int r;
@@ -286,9 +306,9 @@ static int take_plain(struct collector *c, const struct part *part, const struct
  * Sources
  */
 
-static int check_digest(const struct collector *c, const struct byoh_spec_source *source, const char *path,
-			const struct byoh_digest *expected, const struct byoh_digest *found,
-			struct byoh_error *err)
+static int check_digest(const struct collector *c, const struct byoh_spec_source *source,
+			const char *path, const struct byoh_digest *expected,
+			const struct byoh_digest *found, struct byoh_error *err)
 {
 	char expected_hex[BYOH_DIGEST_HEX_SIZE], found_hex[BYOH_DIGEST_HEX_SIZE];
 
@@ -296,14 +316,16 @@ static int check_digest(const struct collector *c, const struct byoh_spec_source
 		return 0;
 	byoh_digest_hex(expected, expected_hex);
 	byoh_digest_hex(found, found_hex);
-	return byoh_spec_fail(c->spec, source, err, "%s has the SHA-256 %s, but %s is %s", path, found_hex,
-			      source->has_digest ? "the spec says that it" : "the lock says that it", expected_hex);
+	return byoh_spec_fail(
+		c->spec, source, err, "%s has the SHA-256 %s, but %s is %s", path, found_hex,
+		source->has_digest ? "the spec says that it" : "the lock says that it",
+		expected_hex);
 }
 
 /* Whether a digest is known, and whether its lack is allowed. */
 static int find_digest(const struct collector *c, bool image, const char *owner,
-		       const struct byoh_spec_source *source, struct byoh_digest *ret, bool *ret_known,
-		       struct byoh_error *err)
+		       const struct byoh_spec_source *source, struct byoh_digest *ret,
+		       bool *ret_known, struct byoh_error *err)
 {
 	*ret_known = byoh_lock_digest(c->lock, image, owner, source, ret);
 	if (*ret_known)
@@ -311,11 +333,13 @@ static int find_digest(const struct collector *c, bool image, const char *owner,
 	if (source->unlocked && !c->allow_unlocked)
 		return byoh_spec_fail(c->spec, source, err,
 				      "%s is unlocked: its bytes are nobody's promise; "
-				      "pin it with sha256, or allow it with --allow-unlocked", owner);
+				      "pin it with sha256, or allow it with --allow-unlocked",
+				      owner);
 	/* An image's archive beside the spec names its own content by digest. */
 	if (!source->unlocked && !image)
 		return byoh_spec_fail(c->spec, source, err,
-				      "%s has no digest; run `byoh-bundle lock`, or give sha256", owner);
+				      "%s has no digest; run `byoh-bundle lock`, or give sha256",
+				      owner);
 	return 0;
 }
 
@@ -334,7 +358,8 @@ static int open_source(const struct collector *c, const struct byoh_spec_source 
 		return no_memory(err);
 	fd = open(*ret_path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT && source->url)
-		return byoh_spec_fail(c->spec, source, err, "%s is not in the cache %s; run `byoh-bundle fetch`",
+		return byoh_spec_fail(c->spec, source, err,
+				      "%s is not in the cache %s; run `byoh-bundle fetch`",
 				      source->url, c->cache_dir);
 	if (fd < 0)
 		return byoh_spec_fail(c->spec, source, err, "%s: %s", *ret_path, strerror(errno));
@@ -348,8 +373,10 @@ static const char *last_part(const char *name)
 	return slash ? slash + 1 : name;
 }
 
-/* Reads the source twice at most, through one descriptor: once for its digest, once for its content. */
-static int load_part(struct collector *c, struct part *part, struct byoh_component *ret, struct byoh_error *err)
+/* Reads the source twice at most, through one descriptor: once for its digest, once for its
+ * content. */
+static int load_part(struct collector *c, struct part *part, struct byoh_component *ret,
+		     struct byoh_error *err)
 {
 	const struct byoh_spec_source *source = &part->component->source;
 	CLEANUP_FREE char *path = NULL;
@@ -367,19 +394,22 @@ static int load_part(struct collector *c, struct part *part, struct byoh_compone
 		whole = whole && !*part->component->rules[i].from;
 	if (whole || !byoh_archive_recognize(fd)) {
 		part->plain_executable = looks_executable(fd);
-		r = byoh_scratch_copy(&c->scratch, fd, path, &part->plain, &part->plain_size, &ret->digest, err);
+		r = byoh_scratch_copy(&c->scratch, fd, path, &part->plain, &part->plain_size,
+				      &ret->digest, err);
 	} else {
 		r = byoh_digest_fd(fd, UINT64_MAX, &ret->digest, NULL, err);
 	}
 	if (r == 0 && known)
 		r = check_digest(c, source, path, &expected, &ret->digest, err);
 	if (r == 0 && !part->plain)
-		r = byoh_archive_read(fd, path, is_wanted, (void *)part->component, &c->scratch, &part->archive, err);
+		r = byoh_archive_read(fd, path, is_wanted, (void *)part->component, &c->scratch,
+				      &part->archive, err);
 	ret->unlocked = !known;
 	return r;
 }
 
-static int describe(const struct byoh_spec_component *from, struct byoh_component *to, struct byoh_error *err)
+static int describe(const struct byoh_spec_component *from, struct byoh_component *to,
+		    struct byoh_error *err)
 {
 	to->name = strdup(from->name);
 	to->version = strdup(from->version);
@@ -391,7 +421,8 @@ static int describe(const struct byoh_spec_component *from, struct byoh_componen
 static int take_component(struct collector *c, const struct byoh_spec_component *component,
 			  struct byoh_component *ret, struct byoh_error *err)
 {
-	struct part part = { .component = component, .base = last_part(byoh_spec_source_name(&component->source)) };
+	struct part part = { .component = component,
+			     .base = last_part(byoh_spec_source_name(&component->source)) };
 	int r = describe(component, ret, err);
 
 	if (r == 0)
@@ -400,10 +431,13 @@ static int take_component(struct collector *c, const struct byoh_spec_component 
 		const struct byoh_spec_rule *rule = &component->rules[i];
 
 		if (part.archive && !*rule->from)
-			r = fail_rule(c, &part, rule, "one entry takes the archive as it is and another its "
-				      "files; make them two components", err);
+			r = fail_rule(c, &part, rule,
+				      "one entry takes the archive as it is and another its "
+				      "files; make them two components",
+				      err);
 		else
-			r = part.archive ? take_from_archive(c, &part, rule, err) : take_plain(c, &part, rule, err);
+			r = part.archive ? take_from_archive(c, &part, rule, err)
+					 : take_plain(c, &part, rule, err);
 	}
 	byoh_archive_free(part.archive);
 	free(part.plain);
@@ -414,8 +448,9 @@ static int take_component(struct collector *c, const struct byoh_spec_component 
  * Images
  */
 
-static int check_layout(const struct collector *c, const struct byoh_spec_source *source, const char *path,
-			const struct byoh_digest *expected, struct byoh_error *err)
+static int check_layout(const struct collector *c, const struct byoh_spec_source *source,
+			const char *path, const struct byoh_digest *expected,
+			struct byoh_error *err)
 {
 	CLEANUP_FREE char *index = NULL;
 	CLEANUP_FD int fd = -1;
@@ -434,7 +469,8 @@ static int check_layout(const struct collector *c, const struct byoh_spec_source
 }
 
 static int read_image_archive(struct collector *c, const struct byoh_spec_image *image,
-			      const struct byoh_digest *expected, struct byoh_image *ret, struct byoh_error *err)
+			      const struct byoh_digest *expected, struct byoh_image *ret,
+			      struct byoh_error *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int fd = open_source(c, &image->source, NULL, &path, err);
@@ -448,18 +484,20 @@ static int read_image_archive(struct collector *c, const struct byoh_spec_image 
 		return byoh_fail_errno(err, "%s", path);
 	if (S_ISDIR(st.st_mode)) {
 		r = expected ? check_layout(c, &image->source, path, expected, err) : 0;
-		return r < 0 ? r : byoh_image_layout_read(path, image->ref, image->platform, NULL, &c->scratch,
-							  ret, &c->blobs, err);
+		return r < 0 ? r
+			     : byoh_image_layout_read(path, image->ref, image->platform, NULL,
+						      &c->scratch, ret, &c->blobs, err);
 	}
 	r = expected ? byoh_digest_fd(fd, UINT64_MAX, &found, NULL, err) : 0;
 	if (r == 0 && expected)
 		r = check_digest(c, &image->source, path, expected, &found, err);
-	return r < 0 ? r : byoh_image_archive_read(fd, path, image->ref, image->platform, &c->scratch, ret,
-						   &c->blobs, err);
+	return r < 0 ? r
+		     : byoh_image_archive_read(fd, path, image->ref, image->platform, &c->scratch,
+					       ret, &c->blobs, err);
 }
 
-static int take_image(struct collector *c, const struct byoh_spec_image *image, struct byoh_image *ret,
-		      struct byoh_error *err)
+static int take_image(struct collector *c, const struct byoh_spec_image *image,
+		      struct byoh_image *ret, struct byoh_error *err)
 {
 	CLEANUP_FREE char *layout = NULL;
 	struct byoh_digest expected;
@@ -473,11 +511,12 @@ static int take_image(struct collector *c, const struct byoh_spec_image *image, 
 		r = byoh_cache_image_path(c->cache_dir, image, &layout, err);
 		if (r == 0 && stat(layout, &st) < 0)
 			r = byoh_spec_fail(c->spec, &image->source, err,
-					   "%s is not in the cache %s; run `byoh-bundle fetch`", image->ref,
-					   c->cache_dir);
+					   "%s is not in the cache %s; run `byoh-bundle fetch`",
+					   image->ref, c->cache_dir);
 		if (r == 0)
-			r = byoh_image_layout_read(layout, image->ref, image->platform, known ? &expected : NULL,
-						   &c->scratch, ret, &c->blobs, err);
+			r = byoh_image_layout_read(layout, image->ref, image->platform,
+						   known ? &expected : NULL, &c->scratch, ret,
+						   &c->blobs, err);
 	}
 	ret->unlocked = image->source.unlocked;
 	return r < 0 ? byoh_error_wrap(err, r, "image %s", image->ref) : 0;
@@ -499,7 +538,8 @@ static int put_blobs(struct collector *c, struct byoh_error *err)
 		byoh_digest_hex(&blob->digest, hex);
 		if (asprintf(&entry.path, BYOH_IMAGE_BLOB_DIR "/%s", hex) < 0)
 			entry.path = NULL;
-		r = entry.path && entry.origin ? byoh_tree_put(c->tree, &entry, err) : no_memory(err);
+		r = entry.path && entry.origin ? byoh_tree_put(c->tree, &entry, err)
+					       : no_memory(err);
 		byoh_tree_entry_release(&entry);
 		if (r < 0)
 			return r;
@@ -517,10 +557,11 @@ static int take_all(struct collector *c, struct byoh_error *err)
 		return no_memory(err);
 	/* Counted before it is filled, so that freeing the tree reaches what was filled by half. */
 	for (size_t i = 0; r == 0 && i < c->spec->component_count; i++)
-		r = take_component(c, &c->spec->components[i], &c->tree->components[c->tree->component_count++],
-				   err);
+		r = take_component(c, &c->spec->components[i],
+				   &c->tree->components[c->tree->component_count++], err);
 	for (size_t i = 0; r == 0 && i < c->spec->image_count; i++)
-		r = take_image(c, &c->spec->images[i], &c->tree->images[c->tree->image_count++], err);
+		r = take_image(c, &c->spec->images[i], &c->tree->images[c->tree->image_count++],
+			       err);
 	if (r == 0)
 		r = put_blobs(c, err);
 	return r < 0 ? r : byoh_tree_finish(c->tree, err);

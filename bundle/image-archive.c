@@ -87,7 +87,8 @@ static int open_member(const struct store *store, const char *path, const char *
 	if (entry && entry->type == BYOH_FILE_SYMLINK)
 		entry = follow_link(store->archive, entry);
 	if (!entry || !entry->source)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "%s: lacks the file %s", store->name, path);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "%s: lacks the file %s",
+				 store->name, path);
 	*ret_source = entry->source;
 	fd = open(entry->source, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? byoh_fail_errno(err, "%s", entry->source) : fd;
@@ -114,7 +115,8 @@ static int fail_digest(const struct store *store, const char *path, const struct
 
 	byoh_digest_hex(found, hex);
 	return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
-			 "%s: %s is damaged: its SHA-256 is %s; get the image anew", store->name, path, hex);
+			 "%s: %s is damaged: its SHA-256 is %s; get the image anew", store->name,
+			 path, hex);
 }
 
 /* A document of the image; digest is NULL for those that no digest names. */
@@ -133,8 +135,8 @@ static int read_json(const struct store *store, const char *path, const struct b
 	if (fstat(fd, &st) < 0)
 		return byoh_fail_errno(err, "%s: %s", store->name, path);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > BYOH_IMAGE_JSON_MAX_SIZE)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: %s is no JSON of an image", store->name,
-				 path);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: %s is no JSON of an image",
+				 store->name, path);
 	r = byoh_buffer_reserve(&text, (size_t)st.st_size, err);
 	if (r < 0)
 		return r;
@@ -144,7 +146,8 @@ static int read_json(const struct store *store, const char *path, const struct b
 	if (r == 0 && digest && !byoh_digest_equal(&found, digest))
 		r = fail_digest(store, path, &found, err);
 	if (r == 0)
-		r = byoh_yaml_parse(text.data, (size_t)st.st_size, path, BYOH_ERROR_CONFIG, ret, err);
+		r = byoh_yaml_parse(text.data, (size_t)st.st_size, path, BYOH_ERROR_CONFIG, ret,
+				    err);
 	return r < 0 ? byoh_error_wrap(err, r, "%s", store->name) : 0;
 }
 
@@ -156,7 +159,8 @@ static bool is_compressed(int fd)
 	       (memcmp(head, "\x1f\x8b", 2) == 0 || memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0);
 }
 
-static bool has_digest(const struct byoh_digest *list, size_t count, const struct byoh_digest *digest)
+static bool has_digest(const struct byoh_digest *list, size_t count,
+		       const struct byoh_digest *digest)
 {
 	for (size_t i = 0; i < count; i++)
 		if (byoh_digest_equal(&list[i], digest))
@@ -164,7 +168,8 @@ static bool has_digest(const struct byoh_digest *list, size_t count, const struc
 	return false;
 }
 
-static int note_digest(struct byoh_image *image, const struct byoh_digest *digest, struct byoh_error *err)
+static int note_digest(struct byoh_image *image, const struct byoh_digest *digest,
+		       struct byoh_error *err)
 {
 	struct byoh_digest *grown;
 
@@ -179,9 +184,11 @@ static int note_digest(struct byoh_image *image, const struct byoh_digest *diges
 }
 
 /* Takes the blob's source path. */
-static int note_blob(struct byoh_image_blobs *blobs, struct byoh_image_blob *blob, struct byoh_error *err)
+static int note_blob(struct byoh_image_blobs *blobs, struct byoh_image_blob *blob,
+		     struct byoh_error *err)
 {
-	struct byoh_image_blob *grown = reallocarray(blobs->items, blobs->count + 1, sizeof(*grown));
+	struct byoh_image_blob *grown =
+		reallocarray(blobs->items, blobs->count + 1, sizeof(*grown));
 
 	if (!grown)
 		return no_memory(err);
@@ -204,15 +211,17 @@ static int secure_bytes(const struct store *store, int fd, const char *path, con
 			struct byoh_image_blob *blob, struct byoh_error *err)
 {
 	if (!source)
-		return byoh_scratch_copy(store->scratch, fd, path, &blob->source, &blob->size, &blob->digest,
-					 err);
+		return byoh_scratch_copy(store->scratch, fd, path, &blob->source, &blob->size,
+					 &blob->digest, err);
 	blob->source = strdup(source);
-	return blob->source ? byoh_digest_fd(fd, UINT64_MAX, &blob->digest, &blob->size, err) : no_memory(err);
+	return blob->source ? byoh_digest_fd(fd, UINT64_MAX, &blob->digest, &blob->size, err)
+			    : no_memory(err);
 }
 
 /* expected may be NULL; *ret_blob (may be NULL) is what was found, without its source. */
-static int add_blob(const struct store *store, const char *path, const struct byoh_descriptor *expected,
-		    struct byoh_image_blob *ret_blob, struct byoh_error *err)
+static int add_blob(const struct store *store, const char *path,
+		    const struct byoh_descriptor *expected, struct byoh_image_blob *ret_blob,
+		    struct byoh_error *err)
 {
 	struct byoh_image_blob blob = { 0 };
 	const char *source;
@@ -229,11 +238,13 @@ static int add_blob(const struct store *store, const char *path, const struct by
 	if (expected && !byoh_digest_equal(&blob.digest, &expected->digest))
 		return fail_digest(store, path, &blob.digest, err);
 	if (expected && blob.size != expected->size)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG, "%s: %s has another size than its manifest says",
-				 store->name, path);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
+				 "%s: %s has another size than its manifest says", store->name,
+				 path);
 	blob.compressed = is_compressed(fd);
 	if (ret_blob)
-		*ret_blob = (struct byoh_image_blob){ blob.digest, blob.size, NULL, blob.compressed };
+		*ret_blob =
+			(struct byoh_image_blob){ blob.digest, blob.size, NULL, blob.compressed };
 	r = note_digest(store->image, &blob.digest, err);
 	if (r < 0 || has_blob(store->blobs, &blob.digest))
 		return r;
@@ -268,8 +279,9 @@ static int fill_image(const struct store *store, const char *ref, const char *pl
 	return image->ref && image->platform && image->media_type ? 0 : no_memory(err);
 }
 
-static int check_config(const struct store *store, const char *path, const struct byoh_digest *digest,
-			const char *platform, struct byoh_error *err)
+static int check_config(const struct store *store, const char *path,
+			const struct byoh_digest *digest, const char *platform,
+			struct byoh_error *err)
 {
 	CLEANUP_YAML struct byoh_yaml *config = NULL;
 	int r = read_json(store, path, digest, &config, err);
@@ -297,9 +309,11 @@ static int add_manifest_members(const struct store *store, const struct byoh_yam
 	if (r == 0)
 		r = add_named_blob(store, &descriptor, err);
 	if (r == 0)
-		r = byoh_yaml_read_node(manifest, root, "layers", BYOH_YAML_SEQUENCE, true, &layers, err);
+		r = byoh_yaml_read_node(manifest, root, "layers", BYOH_YAML_SEQUENCE, true, &layers,
+					err);
 	if (r == 0 && layers->count > BYOH_IMAGE_MAX_LAYERS)
-		r = byoh_yaml_fail(manifest, layers, err, "more than %zu layers", BYOH_IMAGE_MAX_LAYERS);
+		r = byoh_yaml_fail(manifest, layers, err, "more than %zu layers",
+				   BYOH_IMAGE_MAX_LAYERS);
 	for (size_t i = 0; r == 0 && i < layers->count; i++) {
 		r = byoh_descriptor_parse(manifest, layers->items[i], &descriptor, err);
 		if (r == 0)
@@ -309,8 +323,9 @@ static int add_manifest_members(const struct store *store, const struct byoh_yam
 }
 
 /* Follows indexes down to the manifest for platform; *ret_doc is that manifest. */
-static int find_manifest(const struct store *store, struct byoh_descriptor *descriptor, const char *platform,
-			 const char **ret_media, struct byoh_yaml **ret_doc, struct byoh_error *err)
+static int find_manifest(const struct store *store, struct byoh_descriptor *descriptor,
+			 const char *platform, const char **ret_media, struct byoh_yaml **ret_doc,
+			 struct byoh_error *err)
 {
 	for (int depth = 0; depth < MAX_NESTING; depth++) {
 		CLEANUP_YAML struct byoh_yaml *doc = NULL;
@@ -324,7 +339,8 @@ static int find_manifest(const struct store *store, struct byoh_descriptor *desc
 			return r;
 		media = byoh_image_media_type(doc);
 		if (!media)
-			return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG, "%s: %s is no image", store->name, path);
+			return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG, "%s: %s is no image",
+					 store->name, path);
 		if (byoh_media_is_manifest(media)) {
 			*ret_media = media;
 			*ret_doc = TAKE_PTR(doc);
@@ -360,7 +376,8 @@ static int read_oci(const struct store *store, const char *ref, const char *plat
 	/* The manifest's own length, since the descriptor is only what an index says about it. */
 	r = add_named_blob(store, &descriptor, err);
 	if (r == 0)
-		r = fill_image(store, ref, platform, media, &descriptor.digest, descriptor.size, err);
+		r = fill_image(store, ref, platform, media, &descriptor.digest, descriptor.size,
+			       err);
 	if (r == 0) {
 		r = add_manifest_members(store, manifest, platform, err);
 		if (r < 0)
@@ -378,12 +395,14 @@ static bool has_tag(const struct byoh_yaml_node *image, const char *ref)
 	const struct byoh_yaml_node *tags = byoh_yaml_get(image, "RepoTags");
 
 	for (size_t i = 0; tags && tags->type == BYOH_YAML_SEQUENCE && i < tags->count; i++)
-		if (tags->items[i]->type == BYOH_YAML_SCALAR && strcmp(tags->items[i]->text, ref) == 0)
+		if (tags->items[i]->type == BYOH_YAML_SCALAR &&
+		    strcmp(tags->items[i]->text, ref) == 0)
 			return true;
 	return false;
 }
 
-static const struct byoh_yaml_node *choose_docker_image(const struct byoh_yaml *doc, const char *ref)
+static const struct byoh_yaml_node *choose_docker_image(const struct byoh_yaml *doc,
+							const char *ref)
 {
 	const struct byoh_yaml_node *list = byoh_yaml_root(doc);
 
@@ -395,7 +414,8 @@ static const struct byoh_yaml_node *choose_docker_image(const struct byoh_yaml *
 	return list->count == 1 ? list->items[0] : NULL;
 }
 
-static void write_descriptor(struct byoh_json *json, const char *media_type, const struct byoh_image_blob *blob)
+static void write_descriptor(struct byoh_json *json, const char *media_type,
+			     const struct byoh_image_blob *blob)
 {
 	char text[7 + BYOH_DIGEST_HEX_SIZE] = "sha256:";
 
@@ -408,7 +428,8 @@ static void write_descriptor(struct byoh_json *json, const char *media_type, con
 }
 
 static int write_layers(const struct store *store, const struct byoh_yaml *doc,
-			const struct byoh_yaml_node *image, struct byoh_json *json, struct byoh_error *err)
+			const struct byoh_yaml_node *image, struct byoh_json *json,
+			struct byoh_error *err)
 {
 	const struct byoh_yaml_node *layers = NULL;
 	int r = byoh_yaml_read_node(doc, image, "Layers", BYOH_YAML_SEQUENCE, true, &layers, err);
@@ -419,11 +440,14 @@ static int write_layers(const struct store *store, const struct byoh_yaml *doc,
 		struct byoh_image_blob blob;
 
 		if (layers->items[i]->type != BYOH_YAML_SCALAR)
-			return byoh_yaml_fail(doc, layers->items[i], err, "a layer is no file name");
+			return byoh_yaml_fail(doc, layers->items[i], err,
+					      "a layer is no file name");
 		r = add_blob(store, layers->items[i]->text, NULL, &blob, err);
 		if (r == 0)
-			write_descriptor(json, blob.compressed ? BYOH_MEDIA_OCI_LAYER "+gzip"
-							       : BYOH_MEDIA_OCI_LAYER, &blob);
+			write_descriptor(json,
+					 blob.compressed ? BYOH_MEDIA_OCI_LAYER "+gzip"
+							 : BYOH_MEDIA_OCI_LAYER,
+					 &blob);
 	}
 	return r;
 }
@@ -454,8 +478,8 @@ static int make_manifest(const struct store *store, const struct byoh_yaml *doc,
 	return byoh_json_finish(&json, err);
 }
 
-static int add_made_blob(const struct store *store, const struct byoh_buffer *text, struct byoh_digest *ret,
-			 struct byoh_error *err)
+static int add_made_blob(const struct store *store, const struct byoh_buffer *text,
+			 struct byoh_digest *ret, struct byoh_error *err)
 {
 	struct byoh_image_blob blob = { .size = text->size };
 	CLEANUP_FREE char *owned = NULL;
@@ -479,7 +503,8 @@ static int add_made_blob(const struct store *store, const struct byoh_buffer *te
 	return r;
 }
 
-static int read_docker(const struct store *store, const char *ref, const char *platform, struct byoh_error *err)
+static int read_docker(const struct store *store, const char *ref, const char *platform,
+		       struct byoh_error *err)
 {
 	CLEANUP_YAML struct byoh_yaml *doc = NULL;
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
@@ -492,8 +517,8 @@ static int read_docker(const struct store *store, const char *ref, const char *p
 		return r;
 	image = choose_docker_image(doc, ref);
 	if (!image)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "%s: holds several images, none named %s",
-				 store->name, ref);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT,
+				 "%s: holds several images, none named %s", store->name, ref);
 	r = byoh_yaml_read_string(doc, image, "Config", true, &config, err);
 	if (r == 0)
 		r = check_config(store, config, NULL, platform, err);
@@ -502,7 +527,8 @@ static int read_docker(const struct store *store, const char *ref, const char *p
 	if (r == 0)
 		r = add_made_blob(store, &text, &digest, err);
 	if (r == 0)
-		r = fill_image(store, ref, platform, BYOH_MEDIA_OCI_MANIFEST, &digest, text.size, err);
+		r = fill_image(store, ref, platform, BYOH_MEDIA_OCI_MANIFEST, &digest, text.size,
+			       err);
 	return r;
 }
 
@@ -514,7 +540,8 @@ static int read_store(const struct store *store, const char *ref, const char *pl
 	if (has_member(store, "manifest.json"))
 		return read_docker(store, ref, platform, err);
 	return byoh_fail(err, BYOH_ERROR_CONFIG, EBADMSG,
-			 "%s: neither an OCI image (index.json) nor one of docker save (manifest.json)",
+			 "%s: neither an OCI image (index.json) nor one of docker save "
+			 "(manifest.json)",
 			 store->name);
 }
 
@@ -540,7 +567,8 @@ int byoh_image_archive_read(int fd, const char *name, const char *ref, const cha
 
 int byoh_image_layout_read(const char *directory, const char *ref, const char *platform,
 			   const struct byoh_digest *top, struct byoh_scratch *scratch,
-			   struct byoh_image *ret, struct byoh_image_blobs *blobs, struct byoh_error *err)
+			   struct byoh_image *ret, struct byoh_image_blobs *blobs,
+			   struct byoh_error *err)
 {
 	CLEANUP_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP_IMAGE struct byoh_image image = { 0 };

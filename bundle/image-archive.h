@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Container images as files: OCI layouts (OCI Image Layout Specification 1.0) in a folder or a tar, and
- * what `docker save` writes, which is turned into an OCI image. Every blob's digest is checked.
+ * Container images as files: OCI layouts (OCI Image Layout Specification 1.0) in a folder or a tar,
+ * and what `docker save` writes, which is turned into an OCI image. Every blob's digest is checked.
  */
 #ifndef BYOH_BUNDLE_IMAGE_ARCHIVE_H
 #define BYOH_BUNDLE_IMAGE_ARCHIVE_H
@@ -34,15 +34,16 @@ void byoh_image_blobs_release(struct byoh_image_blobs *blobs);
 void byoh_image_release(struct byoh_image *image); /* its members */
 #define CLEANUP_IMAGE __attribute__((cleanup(byoh_image_release)))
 
-/* Reads the image for platform from an archive's descriptor, and appends its blobs. Where an archive holds
- * several, ref decides. *ret names the image manifest of the platform. */
-BYOH_MUST_CHECK int byoh_image_archive_read(int fd, const char *name, const char *ref, const char *platform,
-					    struct byoh_scratch *scratch, struct byoh_image *ret,
-					    struct byoh_image_blobs *blobs, struct byoh_error *err);
+/* Reads the image for platform from an archive's descriptor, and appends its blobs. Where an
+ * archive holds several, ref decides. *ret names the image manifest of the platform. */
+BYOH_MUST_CHECK int byoh_image_archive_read(int fd, const char *name, const char *ref,
+					    const char *platform, struct byoh_scratch *scratch,
+					    struct byoh_image *ret, struct byoh_image_blobs *blobs,
+					    struct byoh_error *err);
 /* The same from a layout's folder; top (may be NULL) is the digest that its index must name. */
-BYOH_MUST_CHECK int byoh_image_layout_read(const char *directory, const char *ref, const char *platform,
-					   const struct byoh_digest *top, struct byoh_scratch *scratch,
-					   struct byoh_image *ret, struct byoh_image_blobs *blobs,
-					   struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_image_layout_read(const char *directory, const char *ref,
+					   const char *platform, const struct byoh_digest *top,
+					   struct byoh_scratch *scratch, struct byoh_image *ret,
+					   struct byoh_image_blobs *blobs, struct byoh_error *err);
 
 #endif

@@ -9,7 +9,8 @@
 
 bool byoh_media_is_index(const char *media_type)
 {
-	return strcmp(media_type, BYOH_MEDIA_OCI_INDEX) == 0 || strcmp(media_type, BYOH_MEDIA_DOCKER_LIST) == 0;
+	return strcmp(media_type, BYOH_MEDIA_OCI_INDEX) == 0 ||
+	       strcmp(media_type, BYOH_MEDIA_DOCKER_LIST) == 0;
 }
 
 bool byoh_media_is_manifest(const char *media_type)
@@ -35,8 +36,8 @@ int byoh_descriptor_parse(const struct byoh_yaml *doc, const struct byoh_yaml_no
 	if (r < 0)
 		return r;
 	if (strncmp(digest, "sha256:", 7) != 0 || !byoh_digest_parse(digest + 7, &ret->digest))
-		return byoh_yaml_fail(doc, byoh_yaml_get(node, "digest"), err, "not a SHA-256 digest: %s",
-				      digest);
+		return byoh_yaml_fail(doc, byoh_yaml_get(node, "digest"), err,
+				      "not a SHA-256 digest: %s", digest);
 	return 0;
 }
 
@@ -52,7 +53,8 @@ static bool is_platform(const struct byoh_yaml_node *node, const char *platform)
 {
 	const char *variant = text_of(node, "variant");
 	char text[256];
-	int length = snprintf(text, sizeof(text), "%s/%s", text_of(node, "os"), text_of(node, "architecture"));
+	int length = snprintf(text, sizeof(text), "%s/%s", text_of(node, "os"),
+			      text_of(node, "architecture"));
 
 	if (strcmp(text, platform) == 0)
 		return !*variant || strcmp(text, "linux/arm64") == 0;
@@ -67,7 +69,8 @@ static bool is_annotated(const struct byoh_yaml_node *node, const char *ref)
 	const char *tag = strrchr(ref, ':');
 	const char *name = text_of(annotations, "org.opencontainers.image.ref.name");
 
-	return strcmp(text_of(annotations, "io.containerd.image.name"), ref) == 0 || strcmp(name, ref) == 0 ||
+	return strcmp(text_of(annotations, "io.containerd.image.name"), ref) == 0 ||
+	       strcmp(name, ref) == 0 ||
 	       (tag && !strchr(tag, '/') && *name && strcmp(name, tag + 1) == 0);
 }
 
@@ -93,7 +96,8 @@ int byoh_index_choose(const struct byoh_yaml *doc, const char *ref, const char *
 		      struct byoh_descriptor *ret, struct byoh_error *err)
 {
 	const struct byoh_yaml_node *list = NULL, *node;
-	int r = byoh_yaml_read_node(doc, byoh_yaml_root(doc), "manifests", BYOH_YAML_SEQUENCE, true, &list, err);
+	int r = byoh_yaml_read_node(doc, byoh_yaml_root(doc), "manifests", BYOH_YAML_SEQUENCE, true,
+				    &list, err);
 
 	if (r < 0)
 		return r;
@@ -113,20 +117,23 @@ const char *byoh_image_media_type(const struct byoh_yaml *doc)
 		return stated;
 	if (byoh_yaml_get(root, "manifests"))
 		return BYOH_MEDIA_OCI_INDEX;
-	return byoh_yaml_get(root, "config") && byoh_yaml_get(root, "layers") ? BYOH_MEDIA_OCI_MANIFEST : NULL;
+	return byoh_yaml_get(root, "config") && byoh_yaml_get(root, "layers")
+		       ? BYOH_MEDIA_OCI_MANIFEST
+		       : NULL;
 }
 
-int byoh_image_check_platform(const struct byoh_yaml *config, const char *platform, struct byoh_error *err)
+int byoh_image_check_platform(const struct byoh_yaml *config, const char *platform,
+			      struct byoh_error *err)
 {
 	const struct byoh_yaml_node *root = byoh_yaml_root(config);
 	char bare[256]; /* without the variant: configs often leave it out */
 	const char *slash = strchr(platform, '/');
 	const char *variant = slash ? strchr(slash + 1, '/') : NULL;
 
-	snprintf(bare, sizeof(bare), "%.*s", (int)(variant ? (size_t)(variant - platform) : strlen(platform)),
-		 platform);
+	snprintf(bare, sizeof(bare), "%.*s",
+		 (int)(variant ? (size_t)(variant - platform) : strlen(platform)), platform);
 	if (is_platform(root, platform) || (variant && is_platform(root, bare)))
 		return 0;
-	return byoh_yaml_fail(config, NULL, err, "the image is for %s/%s, not for %s", text_of(root, "os"),
-			      text_of(root, "architecture"), platform);
+	return byoh_yaml_fail(config, NULL, err, "the image is for %s/%s, not for %s",
+			      text_of(root, "os"), text_of(root, "architecture"), platform);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The JSON of images: descriptors, indexes, manifests (OCI Image Specification 1.0; Docker schema 2). Pure. */
+/* The JSON of images: indexes, manifests (OCI Image Specification 1.0, Docker schema 2). Pure. */
 #ifndef BYOH_BUNDLE_IMAGE_JSON_H
 #define BYOH_BUNDLE_IMAGE_JSON_H
 
@@ -28,13 +28,16 @@ struct byoh_descriptor {
 bool byoh_media_is_index(const char *media_type);
 bool byoh_media_is_manifest(const char *media_type);
 
-BYOH_MUST_CHECK int byoh_descriptor_parse(const struct byoh_yaml *doc, const struct byoh_yaml_node *node,
+BYOH_MUST_CHECK int byoh_descriptor_parse(const struct byoh_yaml *doc,
+					  const struct byoh_yaml_node *node,
 					  struct byoh_descriptor *ret, struct byoh_error *err);
-/* The one manifest or index of an index that is meant: the only one, the one annotated with ref, or the one for
- * platform, in this order of preference. ref may be NULL. */
-BYOH_MUST_CHECK int byoh_index_choose(const struct byoh_yaml *doc, const char *ref, const char *platform,
-				      struct byoh_descriptor *ret, struct byoh_error *err);
-/* What kind of object a document is, by its mediaType or else by its members; NULL if it is neither. */
+/* The one manifest or index of an index that is meant: the only one, the one annotated with ref, or
+ * the one for platform, in this order of preference. ref may be NULL. */
+BYOH_MUST_CHECK int byoh_index_choose(const struct byoh_yaml *doc, const char *ref,
+				      const char *platform, struct byoh_descriptor *ret,
+				      struct byoh_error *err);
+/* What kind of object a document is, by its mediaType or else by its members; NULL if it is
+ * neither. */
 const char *byoh_image_media_type(const struct byoh_yaml *doc);
 /* An image's config must be for the platform. */
 BYOH_MUST_CHECK int byoh_image_check_platform(const struct byoh_yaml *config, const char *platform,

@@ -47,7 +47,8 @@ void byoh_lock_freep(struct byoh_lock **lock)
 	byoh_lock_free(*lock);
 }
 
-static struct entry *find(const struct byoh_lock *lock, bool image, const char *owner, const char *source)
+static struct entry *find(const struct byoh_lock *lock, bool image, const char *owner,
+			  const char *source)
 {
 	for (size_t i = 0; i < lock->count; i++) {
 		struct entry *entry = &lock->entries[i];
@@ -129,11 +130,12 @@ static int parse_entry(const struct byoh_yaml *doc, const struct byoh_yaml_node 
 	return byoh_lock_set(lock, image, owner, source, &digest, err);
 }
 
-static int parse_entries(const struct byoh_yaml *doc, const char *key, bool image, struct byoh_lock *lock,
-			 struct byoh_error *err)
+static int parse_entries(const struct byoh_yaml *doc, const char *key, bool image,
+			 struct byoh_lock *lock, struct byoh_error *err)
 {
 	const struct byoh_yaml_node *list = NULL;
-	int r = byoh_yaml_read_node(doc, byoh_yaml_root(doc), key, BYOH_YAML_SEQUENCE, true, &list, err);
+	int r = byoh_yaml_read_node(doc, byoh_yaml_root(doc), key, BYOH_YAML_SEQUENCE, true, &list,
+				    err);
 
 	for (size_t i = 0; r == 0 && i < list->count; i++)
 		r = parse_entry(doc, list->items[i], image, lock, err);
@@ -147,12 +149,14 @@ int byoh_lock_parse(const char *text, size_t size, const char *name, struct byoh
 	CLEANUP_YAML struct byoh_yaml *doc = NULL;
 	CLEANUP_LOCK struct byoh_lock *lock = byoh_lock_new();
 	const char *version = NULL, *kind = NULL;
-	int r = lock ? byoh_yaml_parse(text, size, name, BYOH_ERROR_CONFIG, &doc, err) : no_memory(err);
+	int r = lock ? byoh_yaml_parse(text, size, name, BYOH_ERROR_CONFIG, &doc, err)
+		     : no_memory(err);
 
 	if (r == 0)
 		r = byoh_yaml_only_keys(doc, byoh_yaml_root(doc), keys, false, err);
 	if (r == 0)
-		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "apiVersion", true, &version, err);
+		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "apiVersion", true, &version,
+					  err);
 	if (r == 0)
 		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "kind", true, &kind, err);
 	if (r == 0 && (strcmp(version, API_VERSION) != 0 || strcmp(kind, "Lock") != 0))
@@ -185,7 +189,8 @@ int byoh_lock_load(const char *path, struct byoh_lock **ret, struct byoh_error *
 		if (r < 0)
 			return r;
 		if (text.size > LOCK_MAX_SIZE)
-			return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: larger than a lock can be", path);
+			return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG,
+					 "%s: larger than a lock can be", path);
 	}
 	if (n < 0)
 		return byoh_fail_errno(err, "%s", path);

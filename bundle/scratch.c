@@ -29,7 +29,8 @@ void byoh_scratch_close(struct byoh_scratch *scratch)
 	scratch->fd = -1;
 }
 
-int byoh_scratch_create(struct byoh_scratch *scratch, int *ret_fd, char **ret_path, struct byoh_error *err)
+int byoh_scratch_create(struct byoh_scratch *scratch, int *ret_fd, char **ret_path,
+			struct byoh_error *err)
 {
 	/* A folder may be used twice: what stands in it is never overwritten. */
 	for (;;) {
@@ -42,7 +43,8 @@ int byoh_scratch_create(struct byoh_scratch *scratch, int *ret_fd, char **ret_pa
 			path = NULL;
 			return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 		}
-		fd = openat(scratch->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		fd = openat(scratch->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			    0600);
 		if (fd < 0 && errno == EEXIST)
 			continue;
 		if (fd < 0)
@@ -53,8 +55,8 @@ int byoh_scratch_create(struct byoh_scratch *scratch, int *ret_fd, char **ret_pa
 	}
 }
 
-static int copy_bytes(int from, int to, const char *name, uint64_t *ret_size, struct byoh_digest *ret_digest,
-		      struct byoh_error *err)
+static int copy_bytes(int from, int to, const char *name, uint64_t *ret_size,
+		      struct byoh_digest *ret_digest, struct byoh_error *err)
 {
 	CLEANUP_HASHER struct byoh_hasher *hasher = byoh_hasher_new();
 	CLEANUP_FREE char *piece = malloc(COPY_STEP);

@@ -22,11 +22,13 @@ static int no_memory(struct byoh_error *err)
 	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 }
 
-/* Names become parts of file names and of the manifest: letters, digits and a few signs, none in front. */
+/* Names become parts of file names and of the manifest: letters, digits and a few signs, none in
+ * front. */
 static bool is_word(const char *text, const char *signs)
 {
 	for (const char *p = text; *p; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+			     (*p >= '0' && *p <= '9');
 
 		if (!plain && (p == text || !strchr(signs, *p)))
 			return false;
@@ -43,13 +45,15 @@ static int read_word(const struct byoh_yaml *doc, const struct byoh_yaml_node *m
 		return r;
 	if (!is_word(*ret, signs))
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, key), err,
-				      "\"%s\" must be letters, digits and %s, beginning with a letter or digit",
+				      "\"%s\" must be letters, digits and %s, beginning with a "
+				      "letter or digit",
 				      key, signs);
 	return 0;
 }
 
-static int read_digest(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *key,
-		       const char *prefix, struct byoh_spec_source *source, struct byoh_error *err)
+static int read_digest(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+		       const char *key, const char *prefix, struct byoh_spec_source *source,
+		       struct byoh_error *err)
 {
 	const char *text = NULL;
 	int r = byoh_yaml_read_string(doc, map, key, false, &text, err);
@@ -65,8 +69,9 @@ static int read_digest(const struct byoh_yaml *doc, const struct byoh_yaml_node 
 	return 0;
 }
 
-static int check_unlocked(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *key,
-			  const struct byoh_spec_source *source, struct byoh_error *err)
+static int check_unlocked(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+			  const char *key, const struct byoh_spec_source *source,
+			  struct byoh_error *err)
 {
 	if (source->unlocked && source->has_digest)
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "unlocked"), err,
@@ -86,10 +91,12 @@ static int check_url(const struct byoh_yaml *doc, const struct byoh_yaml_node *m
 	const struct byoh_yaml_node *node = byoh_yaml_get(map, "url");
 
 	if (!is_url(source->url))
-		return byoh_yaml_fail(doc, node, err, "\"url\" must begin with https://, http:// or file://");
+		return byoh_yaml_fail(doc, node, err,
+				      "\"url\" must begin with https://, http:// or file://");
 	for (const char *p = source->url; *p; p++)
 		if (*p <= ' ' || *p == 0x7f)
-			return byoh_yaml_fail(doc, node, err, "\"url\" holds a space or a control character");
+			return byoh_yaml_fail(doc, node, err,
+					      "\"url\" holds a space or a control character");
 	return 0;
 }
 
@@ -132,15 +139,16 @@ static int parse_mode(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 		return r;
 	for (const char *p = text; *p >= '0' && *p <= '7' && p < text + 4; p++)
 		mode = mode << 3 | (mode_t)(*p - '0');
-	if (strspn(text, "01234567") != strlen(text) || strlen(text) < 3 || strlen(text) > 4 || mode > 0777)
+	if (strspn(text, "01234567") != strlen(text) || strlen(text) < 3 || strlen(text) > 4 ||
+	    mode > 0777)
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "mode"), err,
 				      "\"mode\" must be octal permission bits such as \"0755\"");
 	rule->mode = mode;
 	return 0;
 }
 
-static int check_target(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *to,
-			struct byoh_error *err)
+static int check_target(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+			const char *to, struct byoh_error *err)
 {
 	CLEANUP_FREE char *clean = strdup(*to ? to + 1 : to);
 	size_t length;
@@ -152,7 +160,8 @@ static int check_target(const struct byoh_yaml *doc, const struct byoh_yaml_node
 		clean[length - 1] = '\0';
 	if (*to != '/' || !byoh_path_is_clean(clean))
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "to"), err,
-				      "\"to\" must be an absolute path without \"..\", \".\" or \"//\", "
+				      "\"to\" must be an absolute path without \"..\", \".\" or "
+				      "\"//\", "
 				      "a folder if it ends in /");
 	return 0;
 }
@@ -178,9 +187,10 @@ static int parse_rule(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 }
 
 /* The list at key, its count bounded; *ret is an array of that many zeroed items, or NULL. */
-static int begin_list(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *key,
-		      bool required, size_t max, size_t item_size, const struct byoh_yaml_node **ret_list,
-		      void *ret, size_t *ret_count, struct byoh_error *err)
+static int begin_list(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+		      const char *key, bool required, size_t max, size_t item_size,
+		      const struct byoh_yaml_node **ret_list, void *ret, size_t *ret_count,
+		      struct byoh_error *err)
 {
 	void *items;
 	int r = byoh_yaml_read_node(doc, map, key, BYOH_YAML_SEQUENCE, required, ret_list, err);
@@ -188,7 +198,8 @@ static int begin_list(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 	if (r < 0 || !*ret_list)
 		return r;
 	if ((*ret_list)->count > max)
-		return byoh_yaml_fail(doc, *ret_list, err, "\"%s\" has more than %zu entries", key, max);
+		return byoh_yaml_fail(doc, *ret_list, err, "\"%s\" has more than %zu entries", key,
+				      max);
 	if (required && (*ret_list)->count == 0)
 		return byoh_yaml_fail(doc, *ret_list, err, "\"%s\" is empty", key);
 	items = calloc((*ret_list)->count + 1, item_size);
@@ -237,8 +248,9 @@ static int parse_components(const struct byoh_yaml *doc, const struct byoh_yaml_
 			    struct byoh_spec *spec, struct byoh_error *err)
 {
 	const struct byoh_yaml_node *list = NULL;
-	int r = begin_list(doc, root, "components", false, MAX_COMPONENTS, sizeof(*spec->components), &list,
-			   &spec->components, &spec->component_count, err);
+	int r = begin_list(doc, root, "components", false, MAX_COMPONENTS,
+			   sizeof(*spec->components), &list, &spec->components,
+			   &spec->component_count, err);
 
 	for (size_t i = 0; r == 0 && i < spec->component_count; i++) {
 		r = parse_component(doc, list->items[i], &spec->components[i], err);
@@ -251,8 +263,8 @@ static int parse_components(const struct byoh_yaml *doc, const struct byoh_yaml_
 	return r;
 }
 
-static int set_platform(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *arch,
-			struct byoh_spec_image *image, struct byoh_error *err)
+static int set_platform(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+			const char *arch, struct byoh_spec_image *image, struct byoh_error *err)
 {
 	const char *platform = NULL;
 	int r = byoh_yaml_read_string(doc, map, "platform", false, &platform, err);
@@ -262,7 +274,8 @@ static int set_platform(const struct byoh_yaml *doc, const struct byoh_yaml_node
 	if (platform && (!is_word(platform, "/-._") || !strchr(platform, '/')))
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "platform"), err,
 				      "\"platform\" must look like linux/amd64");
-	if (asprintf(&image->platform, "%s%s", platform ? "" : "linux/", platform ? platform : arch) < 0) {
+	if (asprintf(&image->platform, "%s%s", platform ? "" : "linux/",
+		     platform ? platform : arch) < 0) {
 		image->platform = NULL;
 		return no_memory(err);
 	}
@@ -288,22 +301,25 @@ static int parse_image_source(const struct byoh_yaml *doc, const struct byoh_yam
 		return r;
 	if (source->path && byoh_yaml_get(map, "digest"))
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "digest"), err,
-				      "\"digest\" is for images from a registry; an archive takes \"sha256\"");
+				      "\"digest\" is for images from a registry; an archive takes "
+				      "\"sha256\"");
 	if (!source->path && byoh_yaml_get(map, "sha256"))
 		return byoh_yaml_fail(doc, byoh_yaml_get(map, "sha256"), err,
-				      "\"sha256\" is for archives; an image from a registry takes \"digest\"");
+				      "\"sha256\" is for archives; an image from a registry takes "
+				      "\"digest\"");
 	if (source->path && !*source->path)
-		return byoh_yaml_fail(doc, byoh_yaml_get(map, "from"), err, "\"from\" may not be empty");
+		return byoh_yaml_fail(doc, byoh_yaml_get(map, "from"), err,
+				      "\"from\" may not be empty");
 	if (!source->path && !source->has_digest && !source->unlocked)
 		return byoh_yaml_fail(doc, map, err,
 				      "an image needs \"from\", or \"digest\" (or unlocked: true)");
 	return 0;
 }
 
-static int parse_image(const struct byoh_yaml *doc, const struct byoh_yaml_node *map, const char *arch,
-		       struct byoh_spec_image *image, struct byoh_error *err)
+static int parse_image(const struct byoh_yaml *doc, const struct byoh_yaml_node *map,
+		       const char *arch, struct byoh_spec_image *image, struct byoh_error *err)
 {
-	static const char *const keys[] = { "from",	"ref",	  "sha256", "digest",
+	static const char *const keys[] = { "from",	"ref",	    "sha256", "digest",
 					    "platform", "unlocked", NULL };
 	int r = byoh_yaml_only_keys(doc, map, keys, false, err);
 
@@ -331,19 +347,21 @@ static int parse_images(const struct byoh_yaml *doc, const struct byoh_yaml_node
 		for (size_t j = 0; r == 0 && j < i; j++)
 			if (strcmp(spec->images[i].ref, spec->images[j].ref) == 0)
 				r = byoh_yaml_fail(doc, list->items[i], err,
-						   "the image \"%s\" stands here twice", spec->images[i].ref);
+						   "the image \"%s\" stands here twice",
+						   spec->images[i].ref);
 	}
 	return r;
 }
 
-static int expect_value(const struct byoh_yaml *doc, const struct byoh_yaml_node *root, const char *key,
-			const char *expected, struct byoh_error *err)
+static int expect_value(const struct byoh_yaml *doc, const struct byoh_yaml_node *root,
+			const char *key, const char *expected, struct byoh_error *err)
 {
 	const char *value = NULL;
 	int r = byoh_yaml_read_string(doc, root, key, true, &value, err);
 
 	if (r == 0 && strcmp(value, expected) != 0)
-		return byoh_yaml_fail(doc, byoh_yaml_get(root, key), err, "\"%s\" must be %s", key, expected);
+		return byoh_yaml_fail(doc, byoh_yaml_get(root, key), err, "\"%s\" must be %s", key,
+				      expected);
 	return r;
 }
 
@@ -367,7 +385,8 @@ static int parse_head(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 				   "\"arch\" must be amd64 or arm64");
 	if (r == 0)
 		r = byoh_yaml_read_string(doc, root, "kubernetes", false, &spec->kubernetes, err);
-	if (r == 0 && spec->kubernetes && (spec->kubernetes[0] != 'v' || !is_word(spec->kubernetes, "-.+")))
+	if (r == 0 && spec->kubernetes &&
+	    (spec->kubernetes[0] != 'v' || !is_word(spec->kubernetes, "-.+")))
 		r = byoh_yaml_fail(doc, byoh_yaml_get(root, "kubernetes"), err,
 				   "\"kubernetes\" must be a release such as v1.34.1");
 	return r;
@@ -375,8 +394,9 @@ static int parse_head(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 
 static int parse_document(struct byoh_spec *spec, struct byoh_error *err)
 {
-	static const char *const keys[] = { "apiVersion", "kind",	"name",	  "version", "epoch", "arch",
-					    "kubernetes", "components", "images", NULL };
+	static const char *const keys[] = { "apiVersion", "kind", "name",	"version",
+					    "epoch",	  "arch", "kubernetes", "components",
+					    "images",	  NULL };
 	const struct byoh_yaml *doc = spec->document;
 	const struct byoh_yaml_node *root = byoh_yaml_root(doc);
 	int r = byoh_yaml_only_keys(doc, root, keys, false, err);
@@ -388,7 +408,8 @@ static int parse_document(struct byoh_spec *spec, struct byoh_error *err)
 	if (r == 0)
 		r = parse_images(doc, root, spec, err);
 	if (r == 0 && spec->component_count == 0 && spec->image_count == 0)
-		r = byoh_yaml_fail(doc, root, err, "neither \"components\" nor \"images\": nothing to pack");
+		r = byoh_yaml_fail(doc, root, err,
+				   "neither \"components\" nor \"images\": nothing to pack");
 	return r;
 }
 
@@ -399,8 +420,9 @@ static int set_paths(struct byoh_spec *spec, const char *path, struct byoh_error
 	const char *dot = strrchr(base, '.');
 	int stem = (int)(dot && dot != base ? (size_t)(dot - path) : strlen(path));
 
-	spec->directory = !slash ? strdup(".") : slash == path ? strdup("/")
-							       : strndup(path, (size_t)(slash - path));
+	spec->directory = !slash	  ? strdup(".")
+			  : slash == path ? strdup("/")
+					  : strndup(path, (size_t)(slash - path));
 	if (!spec->directory || asprintf(&spec->lock_path, "%.*s.lock", stem, path) < 0) {
 		spec->lock_path = NULL;
 		return no_memory(err);
@@ -415,7 +437,8 @@ int byoh_spec_parse(const char *text, size_t size, const char *path, struct byoh
 	int r;
 
 	if (size > BYOH_SPEC_MAX_SIZE)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: larger than a spec can be", path);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: larger than a spec can be",
+				 path);
 	spec = calloc(1, sizeof(*spec));
 	if (!spec)
 		return no_memory(err);
@@ -443,7 +466,8 @@ int byoh_spec_load(const char *path, struct byoh_spec **ret, struct byoh_error *
 			err->kind = BYOH_ERROR_CONFIG;
 		return -ENOENT;
 	}
-	while (r == 0 && text.size <= BYOH_SPEC_MAX_SIZE && (n = fread(piece, 1, sizeof(piece), file)) > 0)
+	while (r == 0 && text.size <= BYOH_SPEC_MAX_SIZE &&
+	       (n = fread(piece, 1, sizeof(piece), file)) > 0)
 		r = byoh_buffer_add(&text, piece, n, err);
 	if (r == 0 && ferror(file))
 		r = byoh_fail(err, BYOH_ERROR_CONFIG, EIO, "%s: cannot be read", path);
@@ -496,6 +520,6 @@ int byoh_spec_fail(const struct byoh_spec *spec, const struct byoh_spec_source *
 	va_start(args, fmt);
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "%s:%u:%u: %s", byoh_yaml_name(spec->document),
-			 source->line, source->column, message);
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "%s:%u:%u: %s",
+			 byoh_yaml_name(spec->document), source->line, source->column, message);
 }

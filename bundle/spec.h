@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The spec of a bundle, as a publisher writes it (docs/building-bundles.md). Unknown keys are errors. */
+/* The spec of a bundle, as a publisher writes it: docs/building-bundles.md. */
 #ifndef BYOH_BUNDLE_SPEC_H
 #define BYOH_BUNDLE_SPEC_H
 
@@ -45,7 +45,8 @@ struct byoh_spec_component {
 struct byoh_spec_image {
 	const char *ref;
 	char *platform; /* linux/<arch> unless given */
-	struct byoh_spec_source source; /* the archive's file, or the digest that the registry is asked for */
+	struct byoh_spec_source
+		source; /* the archive's file, or the digest that the registry is asked for */
 };
 
 struct byoh_spec {
@@ -55,8 +56,8 @@ struct byoh_spec {
 	size_t component_count, image_count;
 	struct byoh_spec_component *components;
 	struct byoh_spec_image *images;
-	char *directory; /* what source paths are relative to */
-	char *lock_path; /* the spec's path with ".lock" for its ending */
+	char *directory;	    /* what source paths are relative to */
+	char *lock_path;	    /* the spec's path with ".lock" for its ending */
 	struct byoh_yaml *document; /* the strings point into it */
 };
 
@@ -64,14 +65,16 @@ struct byoh_spec {
  * BYOH_ERROR_CONFIG with path, line and column. Pure. *ret is freed by byoh_spec_free. */
 BYOH_MUST_CHECK int byoh_spec_parse(const char *text, size_t size, const char *path,
 				    struct byoh_spec **ret, struct byoh_error *err);
-BYOH_MUST_CHECK int byoh_spec_load(const char *path, struct byoh_spec **ret, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_spec_load(const char *path, struct byoh_spec **ret,
+				   struct byoh_error *err);
 void byoh_spec_free(struct byoh_spec *spec);
 void byoh_spec_freep(struct byoh_spec **spec);
 #define CLEANUP_SPEC __attribute__((cleanup(byoh_spec_freep)))
 
 /* The URL or the path, as the publisher gave it. */
 const char *byoh_spec_source_name(const struct byoh_spec_source *source);
-/* The path below the spec's folder that a path source means, or NULL without memory. The caller frees it. */
+/* The path below the spec's folder that a path source means, or NULL without memory. The caller
+ * frees it. */
 char *byoh_spec_source_path(const struct byoh_spec *spec, const struct byoh_spec_source *source);
 /* Fails with "SPEC:LINE:COLUMN: message" about a source. */
 int byoh_spec_fail(const struct byoh_spec *spec, const struct byoh_spec_source *source,

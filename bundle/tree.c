@@ -71,7 +71,8 @@ int byoh_tree_put(struct byoh_tree *tree, struct byoh_tree_entry *entry, struct 
 	return 0;
 }
 
-static int put_directory(struct byoh_tree *tree, const char *path, size_t length, struct byoh_error *err)
+static int put_directory(struct byoh_tree *tree, const char *path, size_t length,
+			 struct byoh_error *err)
 {
 	struct byoh_tree_entry entry = { .path = strndup(path, length),
 					 .type = BYOH_FILE_DIRECTORY,
@@ -112,15 +113,17 @@ static const char *origin_of(const struct byoh_tree_entry *entry)
 	return entry->origin ? entry->origin : "a folder";
 }
 
-static int fail_twice(const struct byoh_tree_entry *a, const struct byoh_tree_entry *b, struct byoh_error *err)
+static int fail_twice(const struct byoh_tree_entry *a, const struct byoh_tree_entry *b,
+		      struct byoh_error *err)
 {
 	/* A folder is made for what lies in it, which is the more telling of the two. */
 	if (a->type == BYOH_FILE_DIRECTORY || b->type == BYOH_FILE_DIRECTORY)
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
-				 "/%s is a file (of %s) and a folder of other files as well", a->path,
-				 origin_of(a->origin ? a : b));
-	return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST, "/%s comes from %s and from %s; keep one of them",
-			 a->path, origin_of(a), origin_of(b));
+				 "/%s is a file (of %s) and a folder of other files as well",
+				 a->path, origin_of(a->origin ? a : b));
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
+			 "/%s comes from %s and from %s; keep one of them", a->path, origin_of(a),
+			 origin_of(b));
 }
 
 int byoh_tree_finish(struct byoh_tree *tree, struct byoh_error *err)
@@ -163,8 +166,8 @@ static int restore_capacity(struct byoh_tree *tree, struct byoh_error *err)
 	return 0;
 }
 
-static int fill_file(struct byoh_tree_entry *entry, const char *path, mode_t mode, const char *source,
-		     struct byoh_error *err)
+static int fill_file(struct byoh_tree_entry *entry, const char *path, mode_t mode,
+		     const char *source, struct byoh_error *err)
 {
 	struct stat st;
 
@@ -187,7 +190,8 @@ int byoh_tree_add_file(struct byoh_tree *tree, const char *path, mode_t mode, co
 	int r;
 
 	if (!byoh_path_is_clean(path))
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%s\" is no path for a bundle", path);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%s\" is no path for a bundle",
+				 path);
 	r = fill_file(&entry, path, mode, source, err);
 	if (r == 0)
 		r = restore_capacity(tree, err);

@@ -28,17 +28,19 @@ static int fetch(const struct settings *settings, const char *cache_dir, struct 
 	CLEANUP_SPEC struct byoh_spec *spec = NULL;
 	CLEANUP_LOCK struct byoh_lock *lock = NULL;
 	struct byoh_cli_progress progress = { 0 };
-	struct byoh_fetch_options options =
-		byoh_cli_fetch_options(&progress, (unsigned int)settings->jobs, (unsigned int)settings->retries);
+	struct byoh_fetch_options options = byoh_cli_fetch_options(
+		&progress, (unsigned int)settings->jobs, (unsigned int)settings->retries);
 	int r = byoh_spec_load(settings->spec_path, &spec, err);
 
 	if (r == 0)
 		r = byoh_lock_load(spec->lock_path, &lock, err);
 	if (r == 0)
-		r = byoh_fetch_sources(spec, lock, cache_dir, false, settings->refresh, &options, err);
+		r = byoh_fetch_sources(spec, lock, cache_dir, false, settings->refresh, &options,
+				       err);
 	byoh_cli_progress_end(&progress);
 	if (r == 0)
-		r = byoh_fetch_images(spec, cache_dir, settings->insecure_host, &options, err);
+		r = byoh_fetch_images(spec, cache_dir, settings->insecure_host, settings->refresh,
+				      &options, err);
 	byoh_cli_progress_end(&progress);
 	return r;
 }
@@ -49,7 +51,8 @@ static int parse(int argc, char **argv, struct settings *settings, struct byoh_e
 						 { "jobs", required_argument, NULL, 'j' },
 						 { "retries", required_argument, NULL, 'n' },
 						 { "refresh", no_argument, NULL, 'r' },
-						 { "insecure-registry", required_argument, NULL, 'i' },
+						 { "insecure-registry", required_argument, NULL,
+						   'i' },
 						 { 0 } };
 	int c, r = 0;
 
@@ -61,7 +64,8 @@ static int parse(int argc, char **argv, struct settings *settings, struct byoh_e
 		else if (c == 'j')
 			r = byoh_cli_number(optarg, "--jobs", 1, MAX_JOBS, &settings->jobs, err);
 		else if (c == 'n')
-			r = byoh_cli_number(optarg, "--retries", 0, MAX_RETRIES, &settings->retries, err);
+			r = byoh_cli_number(optarg, "--retries", 0, MAX_RETRIES, &settings->retries,
+					    err);
 		settings->refresh = settings->refresh || c == 'r';
 		if (c == 'i')
 			settings->insecure_host = optarg;
@@ -86,6 +90,9 @@ static int run(int argc, char **argv, struct byoh_error *err)
 }
 
 const struct byoh_cli_verb byoh_cli_fetch = {
-	"fetch", "fetch SPEC [--cache DIR] [--jobs N] [--retries N] [--refresh] [--insecure-registry HOST]",
-	"Get every source and image that a spec names into the cache, checking every digest; resumes.", run,
+	"fetch",
+	"fetch SPEC [--cache DIR] [--jobs N] [--retries N] [--refresh] [--insecure-registry HOST]",
+	"Get every source and image that a spec names into the cache, checking every digest; "
+	"resumes.",
+	run,
 };

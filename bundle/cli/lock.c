@@ -27,7 +27,8 @@ struct visit {
 static bool next_source(const struct byoh_spec *spec, size_t index, struct visit *ret)
 {
 	if (index < spec->component_count) {
-		*ret = (struct visit){ false, spec->components[index].name, &spec->components[index].source };
+		*ret = (struct visit){ false, spec->components[index].name,
+				       &spec->components[index].source };
 		return true;
 	}
 	index -= spec->component_count;
@@ -48,8 +49,8 @@ static const char *name_of(const struct visit *at)
  * --check
  */
 
-static int check_file(const struct byoh_spec *spec, const struct visit *at, const struct byoh_digest *expected,
-		      struct byoh_error *err)
+static int check_file(const struct byoh_spec *spec, const struct visit *at,
+		      const struct byoh_digest *expected, struct byoh_error *err)
 {
 	CLEANUP_FREE char *path = byoh_spec_source_path(spec, at->source);
 	struct byoh_digest found;
@@ -65,8 +66,9 @@ static int check_file(const struct byoh_spec *spec, const struct visit *at, cons
 	if (r < 0 || byoh_digest_equal(&found, expected))
 		return r;
 	byoh_digest_hex(&found, hex);
-	return byoh_spec_fail(spec, at->source, err, "%s: %s has the SHA-256 %s, which is not what the %s says",
-			      at->owner, at->source->path, hex, at->source->has_digest ? "spec" : "lock");
+	return byoh_spec_fail(spec, at->source, err,
+			      "%s: %s has the SHA-256 %s, which is not what the %s says", at->owner,
+			      at->source->path, hex, at->source->has_digest ? "spec" : "lock");
 }
 
 static int check(const struct byoh_spec *spec, const struct byoh_lock *lock, struct byoh_error *err)
@@ -84,11 +86,13 @@ static int check(const struct byoh_spec *spec, const struct byoh_lock *lock, str
 			if (r < 0)
 				return r;
 		}
-		/* An image's archive is the publisher's own file, and names its content by digest. */
+		/* An image's archive names its own content by digest. */
 		if (!known && !at.source->unlocked && !at.image)
 			return byoh_spec_fail(spec, at.source, err,
-					      "%s has no digest: give sha256, run `byoh-bundle lock`, or say "
-					      "unlocked: true", at.owner);
+					      "%s has no digest: give sha256, run `byoh-bundle "
+					      "lock`, or say "
+					      "unlocked: true",
+					      at.owner);
 		if (!known)
 			printf("unlocked %s %s\n", at.owner, name_of(&at));
 		known ? locked++ : unlocked++;
@@ -101,7 +105,8 @@ static int check(const struct byoh_spec *spec, const struct byoh_lock *lock, str
  * Writing
  */
 
-static int hash_cached(const char *cache_dir, const char *url, struct byoh_digest *ret, struct byoh_error *err)
+static int hash_cached(const char *cache_dir, const char *url, struct byoh_digest *ret,
+		       struct byoh_error *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *locked = NULL;
@@ -116,15 +121,16 @@ static int hash_cached(const char *cache_dir, const char *url, struct byoh_diges
 	r = byoh_digest_fd(fd, UINT64_MAX, ret, NULL, err);
 	if (r == 0)
 		r = byoh_cache_source_path(cache_dir, url, ret, &locked, err);
-	/* From now on it is known by its digest; another component may still ask for it by its URL. */
+	/* Known by its digest from now on; another component may still ask by the URL. */
 	if (r == 0 && link(path, locked) < 0 && errno != EEXIST && rename(path, locked) < 0)
 		r = byoh_fail_errno(err, "%s", locked);
 	return r;
 }
 
 /* The digest for a source that the spec leaves open; a URL keeps the one that it was locked to. */
-static int find_digest(const struct byoh_spec *spec, const struct byoh_lock *old, const struct visit *at,
-		       const char *cache_dir, bool refresh, struct byoh_digest *ret, struct byoh_error *err)
+static int find_digest(const struct byoh_spec *spec, const struct byoh_lock *old,
+		       const struct visit *at, const char *cache_dir, bool refresh,
+		       struct byoh_digest *ret, struct byoh_error *err)
 {
 	if (at->source->path)
 		return byoh_fetch_hash_path(spec, at->source, ret, err);
@@ -133,8 +139,8 @@ static int find_digest(const struct byoh_spec *spec, const struct byoh_lock *old
 	return hash_cached(cache_dir, at->source->url, ret, err);
 }
 
-static int fill(const struct byoh_spec *spec, const struct byoh_lock *old, const char *cache_dir, bool refresh,
-		struct byoh_lock *lock, struct byoh_error *err)
+static int fill(const struct byoh_spec *spec, const struct byoh_lock *old, const char *cache_dir,
+		bool refresh, struct byoh_lock *lock, struct byoh_error *err)
 {
 	struct visit at;
 	int r = 0;
@@ -150,7 +156,8 @@ static int fill(const struct byoh_spec *spec, const struct byoh_lock *old, const
 		}
 		r = find_digest(spec, old, &at, cache_dir, refresh, &digest, err);
 		if (r == 0)
-			r = byoh_lock_set(lock, at.image, at.owner, byoh_spec_source_name(at.source), &digest, err);
+			r = byoh_lock_set(lock, at.image, at.owner,
+					  byoh_spec_source_name(at.source), &digest, err);
 	}
 	return r;
 }
@@ -165,10 +172,11 @@ static bool is_listed(const struct byoh_fetch_item *items, size_t count, const c
 }
 
 /* URLs that nothing pins yet are fetched once, to be pinned. */
-static int fetch_open(const struct byoh_spec *spec, const struct byoh_lock *old, const char *cache_dir,
-		      bool refresh, struct byoh_error *err)
+static int fetch_open(const struct byoh_spec *spec, const struct byoh_lock *old,
+		      const char *cache_dir, bool refresh, struct byoh_error *err)
 {
-	CLEANUP_FREE struct byoh_fetch_item *items = calloc(spec->component_count + 1, sizeof(*items));
+	CLEANUP_FREE struct byoh_fetch_item *items =
+		calloc(spec->component_count + 1, sizeof(*items));
 	struct byoh_cli_progress progress = { 0 };
 	struct byoh_fetch_options options = byoh_cli_fetch_options(&progress, 0, 4);
 	size_t count = 0;
@@ -181,7 +189,8 @@ static int fetch_open(const struct byoh_spec *spec, const struct byoh_lock *old,
 
 		if (!source->url || source->has_digest || source->unlocked ||
 		    is_listed(items, count, source->url) ||
-		    (!refresh && byoh_lock_digest(old, false, spec->components[i].name, source, &digest)))
+		    (!refresh &&
+		     byoh_lock_digest(old, false, spec->components[i].name, source, &digest)))
 			continue;
 		r = byoh_cache_source_path(cache_dir, source->url, NULL, &path, err);
 		if (r == 0)
@@ -212,14 +221,15 @@ static int write_lock(const struct byoh_spec *spec, struct byoh_lock *lock, stru
 		return byoh_fail_errno(err, "%s", spec->directory);
 	r = byoh_lock_write(lock, &text, err);
 	if (r == 0)
-		r = byoh_write_file(fd, slash ? slash + 1 : spec->lock_path, text.data, text.size, 0644, err);
+		r = byoh_write_file(fd, slash ? slash + 1 : spec->lock_path, text.data, text.size,
+				    0644, err);
 	if (r == 0)
 		printf("%s\n", spec->lock_path);
 	return r;
 }
 
-static int refresh_lock(const struct byoh_spec *spec, const struct byoh_lock *old, const char *cache_dir,
-			bool refresh, struct byoh_error *err)
+static int refresh_lock(const struct byoh_spec *spec, const struct byoh_lock *old,
+			const char *cache_dir, bool refresh, struct byoh_error *err)
 {
 	CLEANUP_LOCK struct byoh_lock *lock = byoh_lock_new();
 	int r = lock ? fetch_open(spec, old, cache_dir, refresh, err)
@@ -254,7 +264,8 @@ static int run(int argc, char **argv, struct byoh_error *err)
 	if (optind + 1 != argc)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "lock needs one SPEC");
 	if (only_check && refresh)
-		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--check and --refresh exclude each other");
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "--check and --refresh exclude each other");
 	r = byoh_cache_default(&default_cache, err);
 	if (r == 0)
 		r = byoh_spec_load(argv[optind], &spec, err);
@@ -263,11 +274,14 @@ static int run(int argc, char **argv, struct byoh_error *err)
 	if (r < 0)
 		return r;
 	return only_check ? check(spec, lock, err)
-			  : refresh_lock(spec, lock, cache_dir ? cache_dir : default_cache, refresh, err);
+			  : refresh_lock(spec, lock, cache_dir ? cache_dir : default_cache, refresh,
+					 err);
 }
 
 const struct byoh_cli_verb byoh_cli_lock = {
-	"lock", "lock SPEC [--check | --refresh] [--cache DIR]",
-	"Write the digests that the spec leaves open into a file beside it; --check only looks, without network.",
+	"lock",
+	"lock SPEC [--check | --refresh] [--cache DIR]",
+	"Write the digests that the spec leaves open into a file beside it; --check only looks, "
+	"without network.",
 	run,
 };

@@ -19,7 +19,8 @@ static void report(void *context, const struct byoh_fetch_progress *p)
 		byoh_bar_finish(&progress->bar);
 		fprintf(stderr, "==> %s %s\n", p->was_there ? "have" : "fetched", p->finished);
 	}
-	byoh_bar_report(&progress->bar, p->done - progress->first_done, p->total - progress->first_done);
+	byoh_bar_report(&progress->bar, p->done - progress->first_done,
+			p->total - progress->first_done);
 }
 
 void byoh_cli_progress_end(struct byoh_cli_progress *progress)
@@ -29,8 +30,8 @@ void byoh_cli_progress_end(struct byoh_cli_progress *progress)
 	progress->started = false;
 }
 
-struct byoh_fetch_options byoh_cli_fetch_options(struct byoh_cli_progress *progress, unsigned int jobs,
-						 unsigned int retries)
+struct byoh_fetch_options byoh_cli_fetch_options(struct byoh_cli_progress *progress,
+						 unsigned int jobs, unsigned int retries)
 {
 	return (struct byoh_fetch_options){
 		.jobs = jobs, .retries = retries, .report = report, .context = progress

@@ -16,8 +16,8 @@ struct byoh_cli_progress { /* begins as all zeros */
 };
 
 /* Options whose report draws into progress, which must live as long. */
-struct byoh_fetch_options byoh_cli_fetch_options(struct byoh_cli_progress *progress, unsigned int jobs,
-						 unsigned int retries);
+struct byoh_fetch_options byoh_cli_fetch_options(struct byoh_cli_progress *progress,
+						 unsigned int jobs, unsigned int retries);
 /* Takes the bar away; the next report begins a new one. */
 void byoh_cli_progress_end(struct byoh_cli_progress *progress);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files by libcurl's multi interface: several at once, resumed, kept only when their digest holds. */
+/* Files by libcurl's multi interface: several at once, resumed, kept only with the right digest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,15 +29,15 @@ struct transfer {
 	struct curl_slist *headers;
 	char *part;
 	int fd;
-	uint64_t offset;  /* bytes in the part */
-	uint64_t best;	  /* the most that there ever were: a retry counts only while this stands still */
-	uint64_t total;	  /* 0: not known yet */
+	uint64_t offset;   /* bytes in the part */
+	uint64_t best;	   /* the most there ever were: retries count while this stands still */
+	uint64_t total;	   /* 0: not known yet */
 	uint64_t retry_at; /* milliseconds of the monotonic clock */
 	unsigned int attempts;
-	bool resumed;	  /* some bytes are of an earlier run or answer */
-	bool restarted;	  /* a resumed file had the wrong digest: all of it was fetched again */
-	bool began;	  /* this answer's first byte came */
-	bool misplaced;	  /* this answer is another range than was asked for */
+	bool resumed;	/* some bytes are of an earlier run or answer */
+	bool restarted; /* a resumed file had the wrong digest: all of it was fetched again */
+	bool began;	/* this answer's first byte came */
+	bool misplaced; /* this answer is another range than was asked for */
 	uint64_t range_start;
 	bool has_range;
 	char etag[ETAG_MAX];
@@ -76,7 +76,8 @@ static bool header_value(const char *line, size_t length, const char *name, char
 	length -= skip;
 	while (length && (*line == ' ' || *line == '\t'))
 		line++, length--;
-	while (length && (line[length - 1] == '\r' || line[length - 1] == '\n' || line[length - 1] == ' '))
+	while (length &&
+	       (line[length - 1] == '\r' || line[length - 1] == '\n' || line[length - 1] == ' '))
 		length--;
 	if (length >= size)
 		return false;
@@ -94,7 +95,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 		t->has_range = false;
 		*t->etag = '\0';
 	}
-	/* A weak one promises no equal bytes, so it is no condition for a range (RFC 9110, 13.1.5). */
+	/* A weak one promises no equal bytes: no condition for a range (RFC 9110, 13.1.5). */
 	if (header_value(line, size * count, "etag:", value, sizeof(value)) && *value == '"')
 		memcpy(t->etag, value, sizeof(value));
 	if (header_value(line, size * count, "content-range:", value, sizeof(value)) &&
@@ -143,13 +144,16 @@ static int begin_body(struct transfer *t)
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct transfer *t = context;
-	uint64_t max = t->item->size == BYOH_FETCH_SIZE_UNKNOWN ? BYOH_FETCH_MAX_SIZE : t->item->size;
+	uint64_t max =
+		t->item->size == BYOH_FETCH_SIZE_UNKNOWN ? BYOH_FETCH_MAX_SIZE : t->item->size;
 
 	if (!t->began && begin_body(t) < 0)
 		return 0;
 	if (size * count > max - t->offset) {
-		byoh_fail(&t->error, BYOH_ERROR_TRUST, EFBIG, "%s: the server sends more than the %llu bytes "
-			  "that are expected", t->item->name, (unsigned long long)max);
+		byoh_fail(&t->error, BYOH_ERROR_TRUST, EFBIG,
+			  "%s: the server sends more than the %llu bytes "
+			  "that are expected",
+			  t->item->name, (unsigned long long)max);
 		return 0;
 	}
 	if (byoh_pwrite_all(t->fd, bytes, size * count, t->offset, &t->error) < 0) {
@@ -193,7 +197,8 @@ static int is_there(const struct byoh_fetch_item *item, struct byoh_error *err)
 		return byoh_error_wrap(err, r, "%s", item->path);
 	if (byoh_digest_equal(&found, item->digest))
 		return 1;
-	return unlink(item->path) < 0 && errno != ENOENT ? byoh_fail_errno(err, "%s", item->path) : 0;
+	return unlink(item->path) < 0 && errno != ENOENT ? byoh_fail_errno(err, "%s", item->path)
+							 : 0;
 }
 
 static int open_part(struct transfer *t, struct byoh_error *err)
@@ -208,8 +213,8 @@ static int open_part(struct transfer *t, struct byoh_error *err)
 	if (t->fd < 0 || fstat(t->fd, &st) < 0)
 		return byoh_fail_errno(err, "%s", t->part);
 	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBUSY, "%s: another fetch is writing it; wait for it to end",
-				 t->part);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBUSY,
+				 "%s: another fetch is writing it; wait for it to end", t->part);
 	t->offset = (uint64_t)st.st_size;
 	/* Without a digest nobody can say that an old part and a new rest belong together. */
 	if (!t->item->digest || t->offset > t->item->size || t->offset > BYOH_FETCH_MAX_SIZE)
@@ -219,7 +224,8 @@ static int open_part(struct transfer *t, struct byoh_error *err)
 	return 0;
 }
 
-static int add_header(struct transfer *t, const char *name, const char *value, struct byoh_error *err)
+static int add_header(struct transfer *t, const char *name, const char *value,
+		      struct byoh_error *err)
 {
 	CLEANUP_FREE char *line = NULL;
 	struct curl_slist *longer = NULL;
@@ -294,7 +300,8 @@ static void report(struct download *d, const char *finished, bool was_there)
 	p->done = p->total = 0;
 	for (size_t i = 0; i < d->count; i++) {
 		const struct transfer *t = &d->transfers[i];
-		uint64_t known = t->item->size != BYOH_FETCH_SIZE_UNKNOWN ? t->item->size : t->total;
+		uint64_t known =
+			t->item->size != BYOH_FETCH_SIZE_UNKNOWN ? t->item->size : t->total;
 
 		p->done += t->offset;
 		p->total += known > t->offset ? known : t->offset;
@@ -314,7 +321,8 @@ static void finish(struct download *d, struct transfer *t, bool was_there)
 	report(d, t->item->name, was_there);
 }
 
-static int fail_digest(const struct transfer *t, const struct byoh_digest *found, struct byoh_error *err)
+static int fail_digest(const struct transfer *t, const struct byoh_digest *found,
+		       struct byoh_error *err)
 {
 	char expected[BYOH_DIGEST_HEX_SIZE], hex[BYOH_DIGEST_HEX_SIZE];
 
@@ -322,7 +330,8 @@ static int fail_digest(const struct transfer *t, const struct byoh_digest *found
 	byoh_digest_hex(found, hex);
 	unlink(t->part);
 	return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG,
-			 "%s: the SHA-256 of what came from %s is %s, expected is %s; it was thrown away",
+			 "%s: the SHA-256 of what came from %s is %s, expected is %s; it was "
+			 "thrown away",
 			 t->item->name, t->item->url, hex, expected);
 }
 
@@ -361,7 +370,9 @@ static int retry_later(struct download *d, struct transfer *t)
 /* What a caller may want to tell apart: a token that ran out, a thing that is not there. */
 static int errnum_of(long status)
 {
-	return status == 401 || status == 403 ? EACCES : status == 404 || status == 410 ? ENOENT : EIO;
+	return status == 401 || status == 403	? EACCES
+	       : status == 404 || status == 410 ? ENOENT
+						: EIO;
 }
 
 static int fail_transfer(struct transfer *t, CURLcode code, long status, struct byoh_error *err)
@@ -497,7 +508,8 @@ static int run(struct download *d, struct byoh_error *err)
 		/* Something may have become startable by what has just ended. */
 		if (!alive && d->running)
 			wait = 0;
-		if (d->progress.files_done < d->count && curl_multi_poll(d->multi, NULL, 0, wait, NULL) != CURLM_OK)
+		if (d->progress.files_done < d->count &&
+		    curl_multi_poll(d->multi, NULL, 0, wait, NULL) != CURLM_OK)
 			return byoh_fail(err, BYOH_ERROR_SYSTEM, EIO, "libcurl gave up");
 	}
 	return 0;
@@ -508,7 +520,8 @@ static int check_items(const struct byoh_fetch_item *items, size_t count, struct
 	for (size_t i = 0; i < count; i++)
 		if (!items[i].digest && strncmp(items[i].url, "http://", 7) == 0)
 			return byoh_fail(err, BYOH_ERROR_CONFIG, EPERM,
-					 "%s: %s: without a digest only https can vouch for the bytes",
+					 "%s: %s: without a digest only https can vouch for the "
+					 "bytes",
 					 items[i].name, items[i].url);
 	return 0;
 }

@@ -56,7 +56,8 @@ static int set_protocols(CURL *easy, const char *url, struct byoh_error *err)
 	else if (strncmp(url, "file://", 7) == 0)
 		protocols = "file";
 	else if (strncmp(url, "https://", 8) != 0)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EPROTONOSUPPORT, "%s: not a https, http or file URL", url);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EPROTONOSUPPORT,
+				 "%s: not a https, http or file URL", url);
 	code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
@@ -153,14 +154,16 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	struct small *small = context;
 	size_t length = size * count;
 
-	/* Each answer of a chain of redirects begins with its status line: only the last one counts. */
+	/* Each answer of a chain of redirects begins with its status line: only the last one
+	 * counts. */
 	if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) {
 		free(small->answer->authenticate);
 		small->answer->authenticate = NULL;
 	}
 	if (length >= sizeof(name) && strncasecmp(line, name, sizeof(name) - 1) == 0 &&
 	    !small->answer->authenticate)
-		small->answer->authenticate = strndup(line + sizeof(name) - 1, length - (sizeof(name) - 1));
+		small->answer->authenticate =
+			strndup(line + sizeof(name) - 1, length - (sizeof(name) - 1));
 	return length;
 }
 
@@ -189,8 +192,9 @@ static void wait_ms(uint64_t ms)
 		;
 }
 
-static int get_patiently(CURL *easy, const char *url, struct curl_slist *headers, struct small *small,
-			 const struct byoh_fetch_options *options, struct byoh_error *err)
+static int get_patiently(CURL *easy, const char *url, struct curl_slist *headers,
+			 struct small *small, const struct byoh_fetch_options *options,
+			 struct byoh_error *err)
 {
 	char error_text[CURL_ERROR_SIZE];
 
@@ -202,7 +206,8 @@ static int get_patiently(CURL *easy, const char *url, struct curl_slist *headers
 			return byoh_error_wrap(err, r, "%s", url);
 		if (options->cancel && atomic_load(options->cancel))
 			return byoh_fail(err, BYOH_ERROR_INTERRUPTED, EINTR, "interrupted");
-		if (attempt <= options->retries && byoh_http_is_transient(code, small->answer->status)) {
+		if (attempt <= options->retries &&
+		    byoh_http_is_transient(code, small->answer->status)) {
 			wait_ms(byoh_http_backoff(options, attempt));
 			continue;
 		}

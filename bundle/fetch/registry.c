@@ -21,8 +21,8 @@
 #define MAX_NESTING 4
 #define MAX_TOKEN 16384
 #define MAX_LOGINS 3 /* tokens live for minutes, layers may take longer */
-#define ACCEPT                                                                                               \
-	"Accept: " BYOH_MEDIA_OCI_INDEX ", " BYOH_MEDIA_OCI_MANIFEST ", " BYOH_MEDIA_DOCKER_LIST             \
+#define ACCEPT                                                                                   \
+	"Accept: " BYOH_MEDIA_OCI_INDEX ", " BYOH_MEDIA_OCI_MANIFEST ", " BYOH_MEDIA_DOCKER_LIST \
 	", " BYOH_MEDIA_DOCKER_MANIFEST
 
 struct pull {
@@ -69,7 +69,8 @@ static size_t host_length(const char *ref)
 /* It becomes a path of the URL, so it may not climb there. */
 static bool is_repository(const char *name)
 {
-	return byoh_path_is_clean(name) && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == strlen(name);
+	return byoh_path_is_clean(name) && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-"
+							"/") == strlen(name);
 }
 
 int byoh_registry_parse_ref(const char *ref, struct byoh_registry_ref *ret, struct byoh_error *err)
@@ -83,16 +84,23 @@ int byoh_registry_parse_ref(const char *ref, struct byoh_registry_ref *ret, stru
 	bool ok = copy_text(bare, sizeof(bare), name, name_length);
 
 	*ret = (struct byoh_registry_ref){ .host = "registry-1.docker.io", .tag = "latest" };
-	if (ok && host && strncmp(ref, "docker.io/", 10) != 0 && strncmp(ref, "index.docker.io/", 16) != 0)
+	if (ok && host && strncmp(ref, "docker.io/", 10) != 0 &&
+	    strncmp(ref, "index.docker.io/", 16) != 0)
 		ok = copy_text(ret->host, sizeof(ret->host), ref, host);
 	if (ok && colon)
 		ok = copy_text(ret->tag, sizeof(ret->tag), colon + 1, length - name_length - 1);
 	if (ok)
 		snprintf(ret->repository, sizeof(ret->repository), "%s%s",
-			 strcmp(ret->host, "registry-1.docker.io") == 0 && !strchr(bare, '/') ? "library/" : "",
+			 strcmp(ret->host, "registry-1.docker.io") == 0 && !strchr(bare, '/') ? "li"
+												"br"
+												"ar"
+												"y/"
+											      : "",
 			 bare);
-	if (!ok || !is_repository(ret->repository) || strpbrk(ret->tag, ":/@") || strchr(ret->host, '@'))
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%s\" is no image reference", ref);
+	if (!ok || !is_repository(ret->repository) || strpbrk(ret->tag, ":/@") ||
+	    strchr(ret->host, '@'))
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%s\" is no image reference",
+				 ref);
 	return 0;
 }
 
@@ -101,7 +109,8 @@ static bool is_this_machine(const char *host)
 	size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 
 	return (length == 9 && strncmp(host, "localhost", 9) == 0) ||
-	       (length > 4 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == length) ||
+	       (length > 4 && strncmp(host, "127.", 4) == 0 &&
+		strspn(host, "0123456789.") == length) ||
 	       (length == 5 && strncmp(host, "[::1]", 5) == 0);
 }
 
@@ -117,7 +126,8 @@ static const char *skip_separators(const char *p)
 }
 
 /* name="value" or name=value; false at the end or at what is neither. */
-static bool next_parameter(const char **at, char *name, size_t name_size, char *value, size_t value_size)
+static bool next_parameter(const char **at, char *name, size_t name_size, char *value,
+			   size_t value_size)
 {
 	const char *p = skip_separators(*at);
 	size_t length = strcspn(p, "= ,"), used = 0;
@@ -164,10 +174,12 @@ bool byoh_registry_parse_challenge(const char *value, struct byoh_registry_chall
 	return *ret->realm != '\0';
 }
 
-static int add_escaped(struct byoh_buffer *url, const char *key, const char *value, struct byoh_error *err)
+static int add_escaped(struct byoh_buffer *url, const char *key, const char *value,
+		       struct byoh_error *err)
 {
 	char *escaped = curl_easy_escape(NULL, value, 0);
-	int r = escaped ? byoh_buffer_printf(url, err, "%c%s=%s", strchr(url->data, '?') ? '&' : '?', key, escaped)
+	int r = escaped ? byoh_buffer_printf(url, err, "%c%s=%s",
+					     strchr(url->data, '?') ? '&' : '?', key, escaped)
 			: no_memory(err);
 
 	curl_free(escaped);
@@ -182,8 +194,9 @@ static int token_url(const struct pull *pull, const struct byoh_registry_challen
 
 	/* A token over plain http would be as good as none. */
 	if (strncmp(challenge->realm, "https://", 8) != 0 && strcmp(pull->scheme, "http") != 0)
-		return byoh_fail(err, BYOH_ERROR_TRUST, EPERM, "%s sends to %s for a token, which is not https",
-				 pull->ref.host, challenge->realm);
+		return byoh_fail(err, BYOH_ERROR_TRUST, EPERM,
+				 "%s sends to %s for a token, which is not https", pull->ref.host,
+				 challenge->realm);
 	if (asprintf(&scope, "repository:%s:pull", pull->ref.repository) < 0) {
 		scope = NULL;
 		return no_memory(err);
@@ -191,7 +204,8 @@ static int token_url(const struct pull *pull, const struct byoh_registry_challen
 	r = byoh_buffer_add_string(ret, challenge->realm, err);
 	if (r == 0 && *challenge->service)
 		r = add_escaped(ret, "service", challenge->service, err);
-	return r < 0 ? r : add_escaped(ret, "scope", *challenge->scope ? challenge->scope : scope, err);
+	return r < 0 ? r
+		     : add_escaped(ret, "scope", *challenge->scope ? challenge->scope : scope, err);
 }
 
 static int read_token(struct pull *pull, const char *url, const struct byoh_http_answer *answer,
@@ -199,18 +213,20 @@ static int read_token(struct pull *pull, const char *url, const struct byoh_http
 {
 	CLEANUP_YAML struct byoh_yaml *doc = NULL;
 	const char *token = NULL;
-	int r = byoh_yaml_parse(byoh_buffer_text(&answer->body), answer->body.size, url, BYOH_ERROR_SYSTEM, &doc,
-				err);
+	int r = byoh_yaml_parse(byoh_buffer_text(&answer->body), answer->body.size, url,
+				BYOH_ERROR_SYSTEM, &doc, err);
 
 	if (r == 0)
 		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "token", false, &token, err);
 	if (r == 0 && !token)
-		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "access_token", true, &token, err);
+		r = byoh_yaml_read_string(doc, byoh_yaml_root(doc), "access_token", true, &token,
+					  err);
 	if (r < 0)
 		return r;
 	/* A line break would be a header of its own. */
 	if (!*token || strlen(token) > MAX_TOKEN || strpbrk(token, "\r\n \t"))
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG, "%s: the answer holds no token", url);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG, "%s: the answer holds no token",
+				 url);
 	free(pull->authorization);
 	if (asprintf(&pull->authorization, "Bearer %s", token) < 0) {
 		pull->authorization = NULL;
@@ -228,14 +244,17 @@ static int log_in(struct pull *pull, const char *authenticate, struct byoh_error
 
 	if (!authenticate || !byoh_registry_parse_challenge(authenticate, &challenge))
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EACCES,
-				 "%s wants a login that is not an anonymous token; pull the image by other means "
-				 "and give it as an archive (from:)", pull->ref.host);
+				 "%s wants a login that is not an anonymous token; pull the image "
+				 "by other means "
+				 "and give it as an archive (from:)",
+				 pull->ref.host);
 	r = token_url(pull, &challenge, &url, err);
 	if (r == 0)
-		r = byoh_http_get(url.data, NULL, (size_t)4 * MAX_TOKEN, pull->options, &answer, err);
+		r = byoh_http_get(url.data, NULL, (size_t)4 * MAX_TOKEN, pull->options, &answer,
+				  err);
 	if (r == 0 && answer.status != 200)
-		r = byoh_fail(err, BYOH_ERROR_SYSTEM, EACCES, "%s gives no token: HTTP %ld", challenge.realm,
-			      answer.status);
+		r = byoh_fail(err, BYOH_ERROR_SYSTEM, EACCES, "%s gives no token: HTTP %ld",
+			      challenge.realm, answer.status);
 	return r < 0 ? r : read_token(pull, challenge.realm, &answer, err);
 }
 
@@ -243,14 +262,16 @@ static int log_in(struct pull *pull, const char *authenticate, struct byoh_error
  * Objects
  */
 
-static int get(struct pull *pull, const char *url, struct byoh_http_answer *ret, struct byoh_error *err)
+static int get(struct pull *pull, const char *url, struct byoh_http_answer *ret,
+	       struct byoh_error *err)
 {
 	for (bool again = false;; again = true) {
 		CLEANUP_FREE char *header = NULL;
 		const char *headers[3] = { ACCEPT, NULL, NULL };
 		int r;
 
-		if (pull->authorization && asprintf(&header, "Authorization: %s", pull->authorization) < 0) {
+		if (pull->authorization &&
+		    asprintf(&header, "Authorization: %s", pull->authorization) < 0) {
 			header = NULL;
 			return no_memory(err);
 		}
@@ -278,14 +299,16 @@ static int object_path(const struct byoh_digest *digest, char **ret, struct byoh
 }
 
 /* The object as an earlier run left it; false if it is not there or damaged. */
-static bool read_kept(const struct pull *pull, const struct byoh_digest *digest, struct byoh_buffer *ret)
+static bool read_kept(const struct pull *pull, const struct byoh_digest *digest,
+		      struct byoh_buffer *ret)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct byoh_digest found;
 
 	if (object_path(digest, &path, NULL) < 0 ||
 	    byoh_read_file(pull->layout_fd, path, BYOH_IMAGE_JSON_MAX_SIZE, ret, NULL) < 0 ||
-	    byoh_digest_of(ret->data, ret->size, &found, NULL) < 0 || !byoh_digest_equal(&found, digest)) {
+	    byoh_digest_of(ret->data, ret->size, &found, NULL) < 0 ||
+	    !byoh_digest_equal(&found, digest)) {
 		byoh_buffer_release(ret);
 		return false;
 	}
@@ -297,13 +320,14 @@ static int fail_object(const char *url, const struct byoh_digest *found, struct 
 	char hex[BYOH_DIGEST_HEX_SIZE];
 
 	byoh_digest_hex(found, hex);
-	return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG, "%s: what came has the digest sha256:%s; it was thrown away",
-			 url, hex);
+	return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG,
+			 "%s: what came has the digest sha256:%s; it was thrown away", url, hex);
 }
 
 /* An index or manifest by digest, or by tag where expected is NULL; it is kept in the layout. */
-static int get_object(struct pull *pull, const struct byoh_digest *expected, struct byoh_buffer *ret,
-		      struct byoh_digest *ret_digest, struct byoh_error *err)
+static int get_object(struct pull *pull, const struct byoh_digest *expected,
+		      struct byoh_buffer *ret, struct byoh_digest *ret_digest,
+		      struct byoh_error *err)
 {
 	CLEANUP_HTTP_ANSWER struct byoh_http_answer answer = { 0 };
 	CLEANUP_FREE char *url = NULL;
@@ -317,23 +341,25 @@ static int get_object(struct pull *pull, const struct byoh_digest *expected, str
 	}
 	if (expected)
 		byoh_digest_hex(expected, name + 7);
-	if (asprintf(&url, "%s://%s/v2/%s/manifests/%s", pull->scheme, pull->ref.host, pull->ref.repository,
-		     expected ? name : pull->ref.tag) < 0) {
+	if (asprintf(&url, "%s://%s/v2/%s/manifests/%s", pull->scheme, pull->ref.host,
+		     pull->ref.repository, expected ? name : pull->ref.tag) < 0) {
 		url = NULL;
 		return no_memory(err);
 	}
 	r = get(pull, url, &answer, err);
 	if (r == 0 && answer.status != 200)
-		r = byoh_fail(err, BYOH_ERROR_SYSTEM, answer.status == 404 ? ENOENT : EIO, "%s: HTTP %ld", url,
-			      answer.status);
+		r = byoh_fail(err, BYOH_ERROR_SYSTEM, answer.status == 404 ? ENOENT : EIO,
+			      "%s: HTTP %ld", url, answer.status);
 	if (r == 0)
-		r = byoh_digest_of(byoh_buffer_text(&answer.body), answer.body.size, ret_digest, err);
+		r = byoh_digest_of(byoh_buffer_text(&answer.body), answer.body.size, ret_digest,
+				   err);
 	if (r == 0 && expected && !byoh_digest_equal(expected, ret_digest))
 		r = fail_object(url, ret_digest, err);
 	if (r == 0)
 		r = object_path(ret_digest, &path, err);
 	if (r == 0)
-		r = byoh_write_file(pull->layout_fd, path, answer.body.data, answer.body.size, 0644, err);
+		r = byoh_write_file(pull->layout_fd, path, answer.body.data, answer.body.size, 0644,
+				    err);
 	if (r == 0) {
 		*ret = answer.body;
 		answer.body = (struct byoh_buffer){ 0 };
@@ -347,8 +373,8 @@ struct top { /* what the layout's index will name */
 	char *media_type;
 };
 
-static int note_top(struct top *top, const struct byoh_digest *digest, uint64_t size, const char *media_type,
-		    struct byoh_error *err)
+static int note_top(struct top *top, const struct byoh_digest *digest, uint64_t size,
+		    const char *media_type, struct byoh_error *err)
 {
 	top->digest = *digest;
 	top->size = size;
@@ -356,7 +382,8 @@ static int note_top(struct top *top, const struct byoh_digest *digest, uint64_t 
 	return top->media_type ? 0 : no_memory(err);
 }
 
-static int find_manifest(struct pull *pull, struct top *top, struct byoh_yaml **ret, struct byoh_error *err)
+static int find_manifest(struct pull *pull, struct top *top, struct byoh_yaml **ret,
+			 struct byoh_error *err)
 {
 	struct byoh_descriptor next = { .digest = pull->image->source.digest };
 	const struct byoh_digest *wanted = pull->image->source.has_digest ? &next.digest : NULL;
@@ -375,7 +402,8 @@ static int find_manifest(struct pull *pull, struct top *top, struct byoh_yaml **
 			return r;
 		media = byoh_image_media_type(doc);
 		if (!media)
-			return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG, "the registry's answer is no image");
+			return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG,
+					 "the registry's answer is no image");
 		r = depth ? 0 : note_top(top, &digest, text.size, media, err);
 		if (r == 0 && byoh_media_is_manifest(media)) {
 			*ret = TAKE_PTR(doc);
@@ -411,8 +439,8 @@ static void blobs_release(struct blobs *blobs)
 	free(blobs->descriptors);
 }
 
-static int add_blob(const struct pull *pull, const struct byoh_yaml *manifest, const struct byoh_yaml_node *node,
-		    struct blobs *blobs, struct byoh_error *err)
+static int add_blob(const struct pull *pull, const struct byoh_yaml *manifest,
+		    const struct byoh_yaml_node *node, struct blobs *blobs, struct byoh_error *err)
 {
 	struct byoh_descriptor *descriptor = &blobs->descriptors[blobs->count];
 	char hex[BYOH_DIGEST_HEX_SIZE], *name, *url, *path;
@@ -427,14 +455,16 @@ static int add_blob(const struct pull *pull, const struct byoh_yaml *manifest, c
 	byoh_digest_hex(&descriptor->digest, hex);
 	if (asprintf(&name, "%s %.12s", pull->image->ref, hex) < 0)
 		name = NULL;
-	if (asprintf(&url, "%s://%s/v2/%s/blobs/sha256:%s", pull->scheme, pull->ref.host, pull->ref.repository,
-		     hex) < 0)
+	if (asprintf(&url, "%s://%s/v2/%s/blobs/sha256:%s", pull->scheme, pull->ref.host,
+		     pull->ref.repository, hex) < 0)
 		url = NULL;
 	if (asprintf(&path, "%s/blobs/sha256/%s", pull->layout, hex) < 0)
 		path = NULL;
-	blobs->items[blobs->count++] = (struct byoh_fetch_item){
-		.name = name, .url = url, .path = path, .digest = &descriptor->digest, .size = descriptor->size
-	};
+	blobs->items[blobs->count++] = (struct byoh_fetch_item){ .name = name,
+								 .url = url,
+								 .path = path,
+								 .digest = &descriptor->digest,
+								 .size = descriptor->size };
 	return name && url && path ? 0 : no_memory(err);
 }
 
@@ -442,12 +472,14 @@ static int list_blobs(const struct pull *pull, const struct byoh_yaml *manifest,
 		      struct byoh_error *err)
 {
 	const struct byoh_yaml_node *root = byoh_yaml_root(manifest), *layers = NULL;
-	int r = byoh_yaml_read_node(manifest, root, "layers", BYOH_YAML_SEQUENCE, true, &layers, err);
+	int r = byoh_yaml_read_node(manifest, root, "layers", BYOH_YAML_SEQUENCE, true, &layers,
+				    err);
 
 	if (r < 0)
 		return r;
 	if (layers->count > BYOH_IMAGE_MAX_LAYERS)
-		return byoh_yaml_fail(manifest, layers, err, "more than %zu layers", BYOH_IMAGE_MAX_LAYERS);
+		return byoh_yaml_fail(manifest, layers, err, "more than %zu layers",
+				      BYOH_IMAGE_MAX_LAYERS);
 	ret->descriptors = calloc(layers->count + 1, sizeof(*ret->descriptors));
 	ret->items = calloc(layers->count + 1, sizeof(*ret->items));
 	if (!ret->descriptors || !ret->items)
@@ -471,7 +503,8 @@ static int log_in_anew(struct pull *pull, const char *blob_url, struct byoh_erro
 	}
 	r = byoh_http_get(url, NULL, BYOH_IMAGE_JSON_MAX_SIZE, pull->options, &answer, err);
 	if (r == 0 && answer.status != 401)
-		r = byoh_fail(err, BYOH_ERROR_SYSTEM, EACCES, "%s: the registry refuses it", blob_url);
+		r = byoh_fail(err, BYOH_ERROR_SYSTEM, EACCES, "%s: the registry refuses it",
+			      blob_url);
 	return r < 0 ? r : log_in(pull, answer.authenticate, err);
 }
 
@@ -518,7 +551,8 @@ static int write_index(const struct pull *pull, const struct top *top, struct by
 	byoh_json_end_object(&json);
 	r = byoh_json_finish(&json, err);
 	if (r == 0)
-		r = byoh_write_file(pull->layout_fd, "oci-layout", marker, sizeof(marker) - 1, 0644, err);
+		r = byoh_write_file(pull->layout_fd, "oci-layout", marker, sizeof(marker) - 1, 0644,
+				    err);
 	/* Last: a layout with an index is whole. */
 	if (r == 0)
 		r = byoh_write_file(pull->layout_fd, "index.json", text.data, text.size, 0644, err);
@@ -554,7 +588,15 @@ static int pull_into_layout(struct pull *pull, struct byoh_error *err)
 	return r;
 }
 
-static int pull_image(const struct byoh_spec_image *image, const char *cache_dir, const char *insecure_host,
+static bool is_whole(const char *layout)
+{
+	CLEANUP_FD int fd = open(layout, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && byoh_exists_beneath(fd, "index.json");
+}
+
+static int pull_image(const struct byoh_spec_image *image, const char *cache_dir,
+		      const char *insecure_host, bool refresh,
 		      const struct byoh_fetch_options *options, struct byoh_error *err)
 {
 	struct pull pull = { .image = image, .options = options, .layout_fd = -1 };
@@ -564,9 +606,10 @@ static int pull_image(const struct byoh_spec_image *image, const char *cache_dir
 
 	if (r == 0)
 		r = byoh_cache_image_path(cache_dir, image, &layout, err);
-	if (r < 0)
+	if (r < 0 || (!image->source.has_digest && !refresh && is_whole(layout)))
 		return r;
-	plain = is_this_machine(pull.ref.host) || (insecure_host && strcmp(insecure_host, pull.ref.host) == 0);
+	plain = is_this_machine(pull.ref.host) ||
+		(insecure_host && strcmp(insecure_host, pull.ref.host) == 0);
 	pull.scheme = plain ? "http" : "https";
 	pull.layout = layout;
 	r = pull_into_layout(&pull, err);
@@ -575,7 +618,8 @@ static int pull_image(const struct byoh_spec_image *image, const char *cache_dir
 	return r < 0 ? byoh_error_wrap(err, r, "image %s", image->ref) : 0;
 }
 
-int byoh_fetch_images(const struct byoh_spec *spec, const char *cache_dir, const char *insecure_host,
+int byoh_fetch_images(const struct byoh_spec *spec, const char *cache_dir,
+		      const char *insecure_host, bool refresh,
 		      const struct byoh_fetch_options *options, struct byoh_error *err)
 {
 	int r = 0;
@@ -585,7 +629,8 @@ int byoh_fetch_images(const struct byoh_spec *spec, const char *cache_dir, const
 			continue;
 		r = byoh_fetch_make_cache(cache_dir, err);
 		if (r == 0)
-			r = pull_image(&spec->images[i], cache_dir, insecure_host, options, err);
+			r = pull_image(&spec->images[i], cache_dir, insecure_host, refresh, options,
+				       err);
 	}
 	return r;
 }

@@ -68,7 +68,8 @@ int byoh_fetch_hash_path(const struct byoh_spec *spec, const struct byoh_spec_so
 		int index = openat(fd, "index.json", O_RDONLY | O_CLOEXEC);
 
 		if (index < 0)
-			return byoh_spec_fail(spec, source, err, "%s: a folder, but no OCI layout", path);
+			return byoh_spec_fail(spec, source, err, "%s: a folder, but no OCI layout",
+					      path);
 		byoh_cleanup_fd(&fd);
 		fd = index;
 	}
@@ -76,8 +77,9 @@ int byoh_fetch_hash_path(const struct byoh_spec *spec, const struct byoh_spec_so
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 
-static int check_path(const struct byoh_spec *spec, const struct byoh_lock *lock, bool image, const char *owner,
-		      const struct byoh_spec_source *source, struct byoh_error *err)
+static int check_path(const struct byoh_spec *spec, const struct byoh_lock *lock, bool image,
+		      const char *owner, const struct byoh_spec_source *source,
+		      struct byoh_error *err)
 {
 	struct byoh_digest expected, found;
 	char hex[BYOH_DIGEST_HEX_SIZE];
@@ -87,14 +89,16 @@ static int check_path(const struct byoh_spec *spec, const struct byoh_lock *lock
 	    byoh_digest_equal(&expected, &found))
 		return r;
 	byoh_digest_hex(&found, hex);
-	r = byoh_spec_fail(spec, source, err, "%s has the SHA-256 %s, which is not what the %s says", source->path,
+	r = byoh_spec_fail(spec, source, err,
+			   "%s has the SHA-256 %s, which is not what the %s says", source->path,
 			   hex, source->has_digest ? "spec" : "lock");
 	if (err)
 		err->kind = BYOH_ERROR_TRUST;
 	return r;
 }
 
-static int check_paths(const struct byoh_spec *spec, const struct byoh_lock *lock, struct byoh_error *err)
+static int check_paths(const struct byoh_spec *spec, const struct byoh_lock *lock,
+		       struct byoh_error *err)
 {
 	int r = 0;
 
@@ -104,7 +108,8 @@ static int check_paths(const struct byoh_spec *spec, const struct byoh_lock *loc
 				       &spec->components[i].source, err);
 	for (size_t i = 0; r == 0 && i < spec->image_count; i++)
 		if (spec->images[i].source.path)
-			r = check_path(spec, lock, true, spec->images[i].ref, &spec->images[i].source, err);
+			r = check_path(spec, lock, true, spec->images[i].ref,
+				       &spec->images[i].source, err);
 	return r;
 }
 
@@ -130,9 +135,9 @@ static bool is_listed(const struct byoh_fetch_item *items, size_t count, const c
 }
 
 static int list_source(const struct byoh_spec *spec, const struct byoh_lock *lock,
-		       const struct byoh_spec_component *component, const char *cache_dir, bool allow_undigested,
-		       bool refresh, struct wanted *wanted, struct byoh_fetch_item *items, size_t *count,
-		       struct byoh_error *err)
+		       const struct byoh_spec_component *component, const char *cache_dir,
+		       bool allow_undigested, bool refresh, struct wanted *wanted,
+		       struct byoh_fetch_item *items, size_t *count, struct byoh_error *err)
 {
 	const struct byoh_spec_source *source = &component->source;
 	bool known = byoh_lock_digest(lock, false, component->name, source, &wanted->digest);
@@ -140,9 +145,11 @@ static int list_source(const struct byoh_spec *spec, const struct byoh_lock *loc
 
 	if (!known && !source->unlocked && !allow_undigested)
 		return byoh_spec_fail(spec, source, err,
-				      "%s has no digest: give sha256, run `byoh-bundle lock`, or say unlocked: true",
+				      "%s has no digest: give sha256, run `byoh-bundle lock`, or "
+				      "say unlocked: true",
 				      component->name);
-	r = byoh_cache_source_path(cache_dir, source->url, known ? &wanted->digest : NULL, &wanted->path, err);
+	r = byoh_cache_source_path(cache_dir, source->url, known ? &wanted->digest : NULL,
+				   &wanted->path, err);
 	if (r < 0 || is_listed(items, *count, wanted->path))
 		return r;
 	items[(*count)++] = (struct byoh_fetch_item){ .name = component->name,
@@ -154,19 +161,20 @@ static int list_source(const struct byoh_spec *spec, const struct byoh_lock *loc
 	return 0;
 }
 
-int byoh_fetch_sources(const struct byoh_spec *spec, const struct byoh_lock *lock, const char *cache_dir,
-		       bool allow_undigested, bool refresh, const struct byoh_fetch_options *options,
-		       struct byoh_error *err)
+int byoh_fetch_sources(const struct byoh_spec *spec, const struct byoh_lock *lock,
+		       const char *cache_dir, bool allow_undigested, bool refresh,
+		       const struct byoh_fetch_options *options, struct byoh_error *err)
 {
-	CLEANUP_FREE struct byoh_fetch_item *items = calloc(spec->component_count + 1, sizeof(*items));
+	CLEANUP_FREE struct byoh_fetch_item *items =
+		calloc(spec->component_count + 1, sizeof(*items));
 	struct wanted *wanted = calloc(spec->component_count + 1, sizeof(*wanted));
 	size_t count = 0;
 	int r = items && wanted ? check_paths(spec, lock, err) : no_memory(err);
 
 	for (size_t i = 0; r == 0 && i < spec->component_count; i++)
 		if (spec->components[i].source.url)
-			r = list_source(spec, lock, &spec->components[i], cache_dir, allow_undigested, refresh,
-					&wanted[i], items, &count, err);
+			r = list_source(spec, lock, &spec->components[i], cache_dir,
+					allow_undigested, refresh, &wanted[i], items, &count, err);
 	if (r == 0 && count)
 		r = byoh_fetch_make_cache(cache_dir, err);
 	if (r == 0 && count)

@@ -5,8 +5,8 @@
  *
  *   http-server FOLDER LOG
  *
- * Prints the port of 127.0.0.1 that it listens on, serves until it is killed, and adds a line for each
- * request to LOG: "METHOD PATH range=VALUE auth=VALUE", "-" where there is none.
+ * Prints the port of 127.0.0.1 that it listens on, serves until it is killed, and adds a line for
+ * each request to LOG: "METHOD PATH range=VALUE auth=VALUE", "-" where there is none.
  *
  *   /ranges/FILE    with ranges, as a good server does
  *   /plain/FILE     without: always the whole, 200
@@ -19,8 +19,8 @@
  *   /loop           302 to itself
  *   /missing        404
  *   /token...       {"token": "good"} (a count of them is in LOG)
- *   /v2/...         a registry that wants "Bearer good": FOLDER/registry/v2/...; blobs are a redirect to
- *                   /ranges on the name "localhost", another host than the one asked
+ *   /v2/...         a registry that wants "Bearer good": FOLDER/registry/v2/...; blobs are a
+ *                   redirect to /ranges on the name "localhost", another host than asked
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -75,14 +75,16 @@ static void __attribute__((format(printf, 2, 3))) send_text(int fd, const char *
 
 static void send_empty(int fd, const char *status, const char *header)
 {
-	send_text(fd, "HTTP/1.1 %s\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n", status, header);
+	send_text(fd, "HTTP/1.1 %s\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n", status,
+		  header);
 	exit(0);
 }
 
 static void copy_header(const char *line, const char *name, char *ret, size_t size)
 {
 	if (strncasecmp(line, name, strlen(name)) == 0)
-		snprintf(ret, size, "%.*s", (int)strcspn(line + strlen(name), "\r\n"), line + strlen(name));
+		snprintf(ret, size, "%.*s", (int)strcspn(line + strlen(name), "\r\n"),
+			 line + strlen(name));
 }
 
 static void read_request(struct request *request)
@@ -90,13 +92,15 @@ static void read_request(struct request *request)
 	FILE *in = fdopen(dup(request->fd), "r");
 	char line[4096];
 
-	if (!in || !fgets(line, sizeof(line), in) || sscanf(line, "%7s %1023s", request->method, request->path) != 2)
+	if (!in || !fgets(line, sizeof(line), in) ||
+	    sscanf(line, "%7s %1023s", request->method, request->path) != 2)
 		exit(0);
 	strcpy(request->range, "-");
 	strcpy(request->authorization, "-");
 	while (fgets(line, sizeof(line), in) && *line != '\r' && *line != '\n') {
 		copy_header(line, "Range: ", request->range, sizeof(request->range));
-		copy_header(line, "Authorization: ", request->authorization, sizeof(request->authorization));
+		copy_header(line, "Authorization: ", request->authorization,
+			    sizeof(request->authorization));
 	}
 	fclose(in);
 }
@@ -147,7 +151,8 @@ static void send_file(const struct request *request, const char *name, int how)
 	if (ranged && (how & SHIFTED))
 		claimed = from + 1;
 	if (ranged)
-		send_text(request->fd, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%zu/%zu\r\n",
+		send_text(request->fd,
+			  "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%zu/%zu\r\n",
 			  claimed, size - 1, size);
 	else
 		send_text(request->fd, "HTTP/1.1 200 OK\r\n");
@@ -179,12 +184,14 @@ static void send_registry(const struct request *request)
 
 	if (strcmp(request->authorization, "Bearer good") != 0) {
 		snprintf(header, sizeof(header),
-			 "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token\",service=\"the service\"\r\n",
+			 "WWW-Authenticate: Bearer "
+			 "realm=\"http://127.0.0.1:%d/token\",service=\"the service\"\r\n",
 			 port);
 		send_empty(request->fd, "401 Unauthorized", header);
 	}
 	if (blob) {
-		snprintf(header, sizeof(header), "Location: http://localhost:%d/ranges/registry/blobs/%s\r\n", port,
+		snprintf(header, sizeof(header),
+			 "Location: http://localhost:%d/ranges/registry/blobs/%s\r\n", port,
 			 blob + strlen("/blobs/sha256:"));
 		send_empty(request->fd, "307 Temporary Redirect", header);
 	}
@@ -198,9 +205,9 @@ static void answer(const struct request *request)
 		const char *prefix;
 		int how;
 	} ways[] = {
-		{ "/ranges/", RANGES },		{ "/plain/", 0 },
-		{ "/cut/", RANGES | CUT },	{ "/cutplain/", CUT },
-		{ "/wrong/", RANGES | WRONG },	{ "/shifted/", RANGES | SHIFTED },
+		{ "/ranges/", RANGES },	       { "/plain/", 0 },
+		{ "/cut/", RANGES | CUT },     { "/cutplain/", CUT },
+		{ "/wrong/", RANGES | WRONG }, { "/shifted/", RANGES | SHIFTED },
 	};
 	char header[1200];
 
@@ -216,7 +223,8 @@ static void answer(const struct request *request)
 	if (strcmp(request->path, "/loop") == 0)
 		send_empty(request->fd, "302 Found", "Location: /loop\r\n");
 	if (strncmp(request->path, "/token", 6) == 0) {
-		send_text(request->fd, "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\n"
+		send_text(request->fd, "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: "
+				       "close\r\n\r\n"
 				       "{\"token\": \"good\"}");
 		exit(0);
 	}
@@ -227,12 +235,13 @@ static void answer(const struct request *request)
 
 static int listen_locally(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 64) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 64) < 0 || getsockname(fd, (struct sockaddr *)&address, &length) < 0)
 		die("listening");
 	port = ntohs(address.sin_port);
 	printf("%d\n", port);

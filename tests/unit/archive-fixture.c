@@ -88,7 +88,8 @@ static struct archive *begin(const char *format, const char *path)
 	return a;
 }
 
-static void add(struct archive *a, const struct fixture_member *member, const void *bytes, size_t size)
+static void add(struct archive *a, const struct fixture_member *member, const void *bytes,
+		size_t size)
 {
 	static const mode_t types[] = { AE_IFREG, AE_IFDIR, AE_IFLNK, AE_IFREG, AE_IFIFO };
 	struct archive_entry *entry = archive_entry_new();
@@ -122,16 +123,21 @@ void fixture_archive(const char *folder, const char *name, const char *format,
 	struct archive *a = begin(format, fixture_path(folder, name));
 
 	for (size_t i = 0; i < count; i++)
-		add(a, &members[i], members[i].content, members[i].content ? strlen(members[i].content) : 0);
+		add(a, &members[i], members[i].content,
+		    members[i].content ? strlen(members[i].content) : 0);
 	finish(a);
 }
 
-void fixture_package(const char *folder, const char *name, const struct fixture_member *members, size_t count)
+void fixture_package(const char *folder, const char *name, const struct fixture_member *members,
+		     size_t count)
 {
-	static const struct fixture_member parts[] = { { "debian-binary", FIXTURE_FILE, 0644, NULL },
-						       { "control.tar.xz", FIXTURE_FILE, 0644, NULL },
-						       { "data.tar.xz", FIXTURE_FILE, 0644, NULL } };
-	static const struct fixture_member control = { "./control", FIXTURE_FILE, 0644, "Package: x\n" };
+	static const struct fixture_member parts[] = {
+		{ "debian-binary", FIXTURE_FILE, 0644, NULL },
+		{ "control.tar.xz", FIXTURE_FILE, 0644, NULL },
+		{ "data.tar.xz", FIXTURE_FILE, 0644, NULL }
+	};
+	static const struct fixture_member control = { "./control", FIXTURE_FILE, 0644,
+						       "Package: x\n" };
 	CLEANUP_FREE char *control_bytes = NULL;
 	CLEANUP_FREE char *data_bytes = NULL;
 	size_t control_size, data_size;

@@ -6,7 +6,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum fixture_type { FIXTURE_FILE, FIXTURE_DIRECTORY, FIXTURE_SYMLINK, FIXTURE_HARDLINK, FIXTURE_FIFO };
+enum fixture_type {
+	FIXTURE_FILE,
+	FIXTURE_DIRECTORY,
+	FIXTURE_SYMLINK,
+	FIXTURE_HARDLINK,
+	FIXTURE_FIFO
+};
 
 struct fixture_member {
 	const char *path;

@@ -32,8 +32,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int read_it(const char *folder, const char *name, bool (*wanted)(void *context, const char *path),
-		   void *context, struct byoh_archive **ret, struct byoh_error *err)
+static int read_it(const char *folder, const char *name,
+		   bool (*wanted)(void *context, const char *path), void *context,
+		   struct byoh_archive **ret, struct byoh_error *err)
 {
 	CLEANUP_SCRATCH struct byoh_scratch scratch = BYOH_SCRATCH_INIT;
 	CLEANUP_FD int fd = open(fixture_path(folder, name), O_RDONLY | O_CLOEXEC);
@@ -43,7 +44,8 @@ static int read_it(const char *folder, const char *name, bool (*wanted)(void *co
 	return byoh_archive_read(fd, name, wanted, context, &scratch, ret, err);
 }
 
-static void assert_content(const struct byoh_archive *archive, const char *path, const char *content)
+static void assert_content(const struct byoh_archive *archive, const char *path,
+			   const char *content)
 {
 	const struct byoh_archive_entry *entry = byoh_archive_find(archive, path);
 	CLEANUP_FREE char *bytes = NULL;
@@ -106,7 +108,8 @@ static void test_only_wanted(void **state)
 	struct byoh_error err = BYOH_ERROR_INIT;
 
 	fixture_archive(*state, "a", "tar.gz", usual, ARRAY_SIZE(usual));
-	assert_int_equal(read_it(*state, "a", equals, (void *)(uintptr_t)"bin/tool", &archive, &err), 0);
+	assert_int_equal(
+		read_it(*state, "a", equals, (void *)(uintptr_t) "bin/tool", &archive, &err), 0);
 	assert_content(archive, "bin/tool", "the tool");
 	assert_non_null(byoh_archive_find(archive, "empty"));
 	assert_null(byoh_archive_find(archive, "empty")->source);
@@ -114,7 +117,10 @@ static void test_only_wanted(void **state)
 
 static void test_no_archive(void **state)
 {
-	static const char *const contents[] = { "", "#!/bin/sh\n", "\x7f" "ELF and so on", "!<arch>\nlibfoo.o/ " };
+	static const char *const contents[] = { "", "#!/bin/sh\n",
+						"\x7f"
+						"ELF and so on",
+						"!<arch>\nlibfoo.o/ " };
 
 	for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
 		CLEANUP_FD int fd = -1;
@@ -127,7 +133,8 @@ static void test_no_archive(void **state)
 
 static void test_refused_names(void **state)
 {
-	static const char *const names[] = { "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a\nb" };
+	static const char *const names[] = { "/etc/passwd", "../x", "a/../../x",
+					     "a/./b",	    "a//b", "a\nb" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		CLEANUP_ARCHIVE struct byoh_archive *archive = NULL;
@@ -136,7 +143,7 @@ static void test_refused_names(void **state)
 
 		fixture_archive(*state, "a", "tar", &member, 1);
 		/* Refused even where nobody wants the file: the archive as a whole is suspect. */
-		if (read_it(*state, "a", equals, (void *)(uintptr_t)"other", &archive, &err) == 0)
+		if (read_it(*state, "a", equals, (void *)(uintptr_t) "other", &archive, &err) == 0)
 			fail_msg("accepted: %s", names[i]);
 		assert_int_equal(err.kind, BYOH_ERROR_CONFIG);
 	}
@@ -180,7 +187,7 @@ static void test_hardlinks(void **state)
 	assert_content(all, "first", "same bytes");
 	assert_content(all, "second", "same bytes");
 	/* Only the last link is wanted: its bytes stand in front of it. */
-	assert_int_equal(read_it(*state, "a", equals, (void *)(uintptr_t)"third", &last, &err), 0);
+	assert_int_equal(read_it(*state, "a", equals, (void *)(uintptr_t) "third", &last, &err), 0);
 	assert_content(last, "third", "same bytes");
 	assert_int_equal(byoh_archive_find(last, "third")->mode, 0755);
 	assert_null(byoh_archive_find(last, "second")->source);
@@ -204,7 +211,7 @@ static void test_cut(void **state)
 		struct byoh_error err = BYOH_ERROR_INIT;
 
 		fixture_write(*state, "cut", bytes, cut);
-		/* The end of a tar is zeros that nobody has to read: what came out must be right. */
+		/* The end of a tar is zeros that nobody has to read: what came out is right. */
 		if (read_it(*state, "cut", NULL, NULL, &archive, &err) == 0)
 			assert_content(archive, "bin/tool", "the tool");
 		else
@@ -236,7 +243,8 @@ static void test_bomb(void **state)
 	archive_entry_free(entry);
 	archive_write_close(a);
 	archive_write_free(a);
-	assert_true(read_it(*state, "bomb", equals, (void *)(uintptr_t)"small", &archive, &err) < 0);
+	assert_true(read_it(*state, "bomb", equals, (void *)(uintptr_t) "small", &archive, &err) <
+		    0);
 	assert_non_null(strstr(err.message, "thousandfold"));
 }
 
@@ -244,8 +252,9 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_formats),	  TEST(test_only_wanted), TEST(test_no_archive), TEST(test_refused_names),
-		TEST(test_kinds),	  TEST(test_hardlinks),	  TEST(test_cut),	 TEST(test_bomb),
+		TEST(test_formats),	  TEST(test_only_wanted), TEST(test_no_archive),
+		TEST(test_refused_names), TEST(test_kinds),	  TEST(test_hardlinks),
+		TEST(test_cut),		  TEST(test_bomb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,17 +15,17 @@
 #include "bundle/spec.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define HEAD                                                                                                 \
-	"apiVersion: byoh-bundle/v1alpha1\n"                                                                 \
-	"kind: Bundle\n"                                                                                     \
-	"name: byoh-worker\n"                                                                                \
-	"version: 1.34.1-1\n"                                                                                \
-	"epoch: 7\n"                                                                                         \
+#define HEAD                                 \
+	"apiVersion: byoh-bundle/v1alpha1\n" \
+	"kind: Bundle\n"                     \
+	"name: byoh-worker\n"                \
+	"version: 1.34.1-1\n"                \
+	"epoch: 7\n"                         \
 	"arch: amd64\n"
-#define PART                                                                                                 \
-	"components:\n"                                                                                      \
-	"  - name: kubelet\n"                                                                                \
-	"    version: v1.34.1\n"                                                                             \
+#define PART                     \
+	"components:\n"          \
+	"  - name: kubelet\n"    \
+	"    version: v1.34.1\n" \
 	"    license: Apache-2.0\n"
 
 static int parse(const char *text, struct byoh_spec **ret, struct byoh_error *err)
@@ -40,13 +40,18 @@ static void test_whole(void **state)
 	char hex[BYOH_DIGEST_HEX_SIZE];
 
 	(void)state;
-	assert_int_equal(parse(HEAD "kubernetes: v1.34.1\n" PART
-			       "    source: {url: \"https://x/kubelet\", sha256: " HEX "}\n"
-			       "    files: [{from: kubelet, to: /usr/local/bin/kubelet, mode: \"0755\"}, {to: /opt/}]\n"
-			       "images:\n"
-			       "  - {from: images/pause.tar, ref: \"r.io/pause:3\"}\n"
-			       "  - {ref: \"r.io/x:1\", digest: \"sha256:" HEX "\", platform: linux/arm64}\n",
-			       &spec, &err), 0);
+	assert_int_equal(parse(HEAD "kubernetes: v1.34.1\n" PART "    source: {url: "
+				    "\"https://x/kubelet\", "
+				    "sha256: " HEX "}\n"
+				    "    files: [{from: kubelet, to: /usr/local/bin/kubelet, mode: "
+				    "\"0755\"}, {to: /opt/}]\n"
+				    "images:\n"
+				    "  - {from: images/pause.tar, ref: \"r.io/pause:3\"}\n"
+				    "  - {ref: \"r.io/x:1\", digest: \"sha256:" HEX "\", platform: "
+				    "linux/"
+				    "arm64}\n",
+			       &spec, &err),
+			 0);
 	assert_string_equal(spec->name, "byoh-worker");
 	assert_string_equal(spec->version, "1.34.1-1");
 	assert_int_equal(spec->epoch, 7);
@@ -74,8 +79,10 @@ static void test_paths(void **state)
 	static const struct {
 		const char *path, *directory, *lock;
 	} cases[] = {
-		{ "bundle.yaml", ".", "bundle.lock" },	 { "/bundle.yaml", "/", "/bundle.lock" },
-		{ "a.b/other.yml", "a.b", "a.b/other.lock" }, { "a.b/plain", "a.b", "a.b/plain.lock" },
+		{ "bundle.yaml", ".", "bundle.lock" },
+		{ "/bundle.yaml", "/", "/bundle.lock" },
+		{ "a.b/other.yml", "a.b", "a.b/other.lock" },
+		{ "a.b/plain", "a.b", "a.b/plain.lock" },
 	};
 	static const char text[] = HEAD "images: [{from: x, ref: y}]\n";
 
@@ -84,7 +91,8 @@ static void test_paths(void **state)
 		CLEANUP_SPEC struct byoh_spec *spec = NULL;
 		struct byoh_error err = BYOH_ERROR_INIT;
 
-		assert_int_equal(byoh_spec_parse(text, strlen(text), cases[i].path, &spec, &err), 0);
+		assert_int_equal(byoh_spec_parse(text, strlen(text), cases[i].path, &spec, &err),
+				 0);
 		assert_string_equal(spec->directory, cases[i].directory);
 		assert_string_equal(spec->lock_path, cases[i].lock);
 	}
@@ -102,7 +110,8 @@ static void test_refused(void **state)
 		{ "", "bundle.yaml" },
 		{ HEAD, "nothing to pack" },
 		{ HEAD "colour: red\n" PART, "bundle.yaml:7:1: unknown key \"colour\"" },
-		{ "apiVersion: byoh-bundle/v2\nkind: Bundle\n", "bundle.yaml:1:13: \"apiVersion\" must be" },
+		{ "apiVersion: byoh-bundle/v2\nkind: Bundle\n", "bundle.yaml:1:13: \"apiVersion\" "
+								"must be" },
 		{ HEAD "components: []\n", "nothing to pack" },
 		{ HEAD "name: again\n", "bundle.yaml:7:1" },
 		{ SOURCE("path: a, url: \"https://x\""), "bundle.yaml:11:13: a source has either" },
@@ -122,11 +131,13 @@ static void test_refused(void **state)
 		{ FILES("{from: a, to: /a, mode: \"4755\"}"), "\"mode\" must be octal" },
 		{ FILES("{from: a, to: /a, mode: \"0855\"}"), "\"mode\" must be octal" },
 		{ FILES("{from: a, to: /a, mode: \"00755\"}"), "\"mode\" must be octal" },
-		{ FILES("{from: a, to: /a, owner: root}"), "bundle.yaml:12:31: unknown key \"owner\"" },
+		{ FILES("{from: a, to: /a, owner: root}"), "bundle.yaml:12:31: unknown key "
+							   "\"owner\"" },
 		{ IMAGE("ref: \"r.io/x:1\""), "an image needs" },
 		{ IMAGE("from: a"), "the key \"ref\" is missing" },
 		{ IMAGE("ref: x, digest: " HEX), "must be sha256: and 64" },
-		{ IMAGE("ref: x, from: a, digest: \"sha256:" HEX "\""), "\"digest\" is for images from a registry" },
+		{ IMAGE("ref: x, from: a, digest: \"sha256:" HEX "\""), "\"digest\" is for images "
+									"from a registry" },
 		{ IMAGE("ref: x, sha256: " HEX), "\"sha256\" is for archives" },
 		{ IMAGE("ref: \"x y\", from: a"), "\"ref\" must look like" },
 		{ HEAD "images: [{from: a, ref: x}, {from: b, ref: x}]\n", "stands here twice" },
@@ -185,11 +196,13 @@ static void test_lock_refused(void **state)
 {
 	static const char *const cases[] = {
 		"{}",
-		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Bundle\", \"sources\": [], \"images\": []}",
+		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Bundle\", \"sources\": [], "
+		"\"images\": []}",
 		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Lock\", \"sources\": []}",
 		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Lock\", \"images\": [], "
 		"\"sources\": [{\"component\": \"a\", \"source\": \"b\", \"sha256\": \"12\"}]}",
-		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Lock\", \"images\": [], \"sources\": ["
+		"{\"apiVersion\": \"byoh-bundle/v1alpha1\", \"kind\": \"Lock\", \"images\": [], "
+		"\"sources\": ["
 		"{\"component\": \"a\", \"source\": \"b\", \"sha256\": \"" HEX "\"},"
 		"{\"component\": \"a\", \"source\": \"b\", \"sha256\": \"" HEX "\"}]}",
 	};
@@ -219,7 +232,8 @@ static void test_references(void **state)
 		{ "127.0.0.1:5000/a/b:c", "127.0.0.1:5000", "a/b", "c" },
 		{ "r.io/a:1@sha256:" HEX, "r.io", "a", "1" },
 	};
-	static const char *const wrong[] = { "", "r.io/", "r.io/../x", "r.io/a//b", "r.io/A", "r.io/a:", "r.io/a:b:c" };
+	static const char *const wrong[] = { "",       "r.io/",	  "r.io/../x", "r.io/a//b",
+					     "r.io/A", "r.io/a:", "r.io/a:b:c" };
 	struct byoh_registry_ref ref;
 	struct byoh_error err = BYOH_ERROR_INIT;
 
@@ -240,8 +254,9 @@ static void test_challenges(void **state)
 	struct byoh_registry_challenge challenge;
 
 	(void)state;
-	assert_true(byoh_registry_parse_challenge(
-		" Bearer realm=\"https://a.b/token\", service=\"a \\\"b\\\"\",scope=x\r\n", &challenge));
+	assert_true(byoh_registry_parse_challenge(" Bearer realm=\"https://a.b/token\", "
+						  "service=\"a \\\"b\\\"\",scope=x\r\n",
+						  &challenge));
 	assert_string_equal(challenge.realm, "https://a.b/token");
 	assert_string_equal(challenge.service, "a \"b\"");
 	assert_string_equal(challenge.scope, "x");
