@@ -31,8 +31,7 @@ struct byoh_archive_entry {
 
 struct byoh_archive {
 	size_t count;
-	struct byoh_archive_entry
-		*entries; /* in the archive's order; of equal paths the last counts */
+	struct byoh_archive_entry *entries; /* in order; of equal paths the last counts */
 	struct byoh_archive_entry **by_path; /* the same, sorted */
 };
 

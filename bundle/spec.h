@@ -45,8 +45,7 @@ struct byoh_spec_component {
 struct byoh_spec_image {
 	const char *ref;
 	char *platform; /* linux/<arch> unless given */
-	struct byoh_spec_source
-		source; /* the archive's file, or the digest that the registry is asked for */
+	struct byoh_spec_source source; /* the archive, or the digest to ask the registry for */
 };
 
 struct byoh_spec {

@@ -20,8 +20,8 @@ struct byoh_tree_entry {
 
 struct byoh_tree {
 	size_t entry_count;
-	struct byoh_tree_entry
-		*entries; /* sorted by path (strcmp), unique; parents present as directories */
+	/* sorted by path (strcmp), unique; parents present as directories */
+	struct byoh_tree_entry *entries;
 	size_t component_count, image_count;
 	struct byoh_component *components;
 	struct byoh_image *images; /* their blobs are entries below BYOH_IMAGE_BLOB_DIR */
