@@ -60,7 +60,7 @@ site_network() {
 		  "name": "pods",
 		  "plugins": [
 		    {
-		      "type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
+		      "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
 		      "ipam": {
 		        "type": "host-local",
 		        "ranges": [[{"subnet": "10.244.0.0/24"}]],

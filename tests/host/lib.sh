@@ -50,17 +50,18 @@ host_diagnose() {
 	echo "==> journal of the machine: $log, console: $vm_log" >&2
 }
 
-# check WHAT COMMAND...    runs it here; its output is shown only if it fails
+# check WHAT COMMAND...    runs it here; its output is shown only if it fails. It runs in this shell and into
+# a file, since some start what goes on running.
 check() {
-	local what=$1 output
+	local what=$1 output=$vm_dir/check.out
 	shift
-	if output=$("$@" 2>&1); then
+	if "$@" >"$output" 2>&1; then
 		echo "PASS $host_name: $what"
 		return 0
 	fi
 	host_failed=1
 	echo "FAIL $host_name: $what"
-	printf '%s\n' "$output" | tail -n 40 | sed 's/^/    /'
+	tail -n 40 "$output" | sed 's/^/    /'
 	return 0
 }
 

@@ -22,9 +22,9 @@ proxy_rules() {
 
 pod_log() {
 	local log
-	log=$(kubectl logs hello) || { printf '%s\n' "$log"; return 1; }
+	log=$(kubectl logs hello 2>&1) || { printf '%s\n' "$log"; return 1; }
 	printf '%s\n' "$log"
-	[ -n "$log" ]
+	grep -q '^hello from the bundle' <<<"$log"
 }
 
 must "a bare machine boots, with a private link" vm_start --link
@@ -41,7 +41,9 @@ check "kube-proxy writes its rules, and the service address works" proxy_rules
 must "a pod is created" kubectl apply -f "$here/hello.yaml"
 must "the pod runs, its image comes out of the bundle" kubectl wait --for=condition=Ready pod/hello --timeout=120s
 check "its log is read through the API server" pod_log
-check "a command runs in it" kubectl exec hello -- /bin/true
+check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
+check "it reaches the API server by its service address" kubectl exec hello -- \
+	sh -c 'nc -w 15 10.96.0.1 443 </dev/null'
 check "status finds no drift" guest -t 120 'byoh-install status'
 
 must "the machine reboots" vm_reboot
