@@ -12,11 +12,13 @@
 #include "bundle/base/path.h"
 
 #define LOCK_PATH BYOH_HOME "/lock"
+#define MAX_TRIES 16
 
 struct byoh_host_lock {
 	int root_fd;
-	int fd;		  /* -1: nested in a lock of this process */
-	unsigned int made; /* how many folders of BYOH_HOME's path were made, counted from its end */
+	int fd;		  /* -1: not taken */
+	bool nested;	  /* in a lock of this process */
+	unsigned int made; /* how many folders of BYOH_HOME's path were missing, counted from its end */
 };
 
 /* What the lock file says: "pid start-time made". */
@@ -54,24 +56,22 @@ static struct holder read_holder(int fd)
 	return holder;
 }
 
-static int make_home(int root_fd, unsigned int *ret_made, struct byoh_error *err)
+static int make_home(struct byoh_host_lock *lock, struct byoh_error *err)
 {
-	unsigned int made = 0;
-
 	for (size_t i = 0; i < ARRAY_SIZE(home_parts); i++) {
-		mode_t mode = i + 1 == ARRAY_SIZE(home_parts) ? 0700 : 0755;
+		unsigned int made = (unsigned int)(ARRAY_SIZE(home_parts) - i);
 		int r;
 
-		if (made == 0 && byoh_exists_beneath(root_fd, home_parts[i]))
+		if (byoh_exists_beneath(lock->root_fd, home_parts[i]))
 			continue;
-		made++;
-		r = byoh_make_directories(root_fd, home_parts[i], mode, err);
+		if (made > lock->made)
+			lock->made = made;
+		r = byoh_make_directories(lock->root_fd, home_parts[i], made == 1 ? 0700 : 0755, err);
 		if (r == 0) /* a journal that a power cut takes away whole could undo nothing */
-			r = byoh_sync_parent(root_fd, home_parts[i], err);
+			r = byoh_sync_parent(lock->root_fd, home_parts[i], err);
 		if (r < 0)
 			return r;
 	}
-	*ret_made = made;
 	return 0;
 }
 
@@ -99,7 +99,8 @@ static int lock_file(struct byoh_host_lock *lock, struct byoh_error *err)
 		if (errno != EWOULDBLOCK)
 			return byoh_fail_errno(err, "cannot lock %s", LOCK_PATH);
 		holder = read_holder(fd);
-		if (holder.pid == (long)getpid())
+		lock->nested = holder.pid == (long)getpid();
+		if (lock->nested)
 			return 0;
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBUSY,
 				 "another run is at work on this host (process %ld); wait for it",
@@ -113,52 +114,54 @@ static int lock_file(struct byoh_host_lock *lock, struct byoh_error *err)
 	holder = read_holder(fd);
 	if (holder.made > lock->made)
 		lock->made = holder.made;
-	r = write_holder(fd, lock->made, err);
-	if (r == 0)
-		lock->fd = TAKE_FD(fd);
-	return r;
+	lock->fd = TAKE_FD(fd);
+	return write_holder(lock->fd, lock->made, err);
 }
 
 int byoh_host_lock_take(const struct byoh_host *host, struct byoh_host_lock **ret, struct byoh_error *err)
 {
 	CLEANUP_HOST_LOCK struct byoh_host_lock *lock = calloc(1, sizeof(*lock));
-	int r;
+	int r = 1;
 
 	if (!lock)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	lock->fd = -1;
 	lock->root_fd = host->root_fd;
-	do {
-		unsigned int made = 0;
-
-		r = make_home(host->root_fd, &made, err);
-		if (made > lock->made)
-			lock->made = made;
+	/* The holder before may take file and folders away under our hands. */
+	for (int tries = 0; tries < MAX_TRIES && (r > 0 || r == -ENOENT); tries++) {
+		r = make_home(lock, err);
 		if (r == 0)
 			r = lock_file(lock, err);
-	} while (r > 0 || r == -ENOENT);
-	if (r < 0)
-		return r;
+	}
+	if (r)
+		return r < 0 ? r : byoh_fail(err, BYOH_ERROR_SYSTEM, EBUSY,
+					     "other runs come and go on this host; try again");
 	*ret = TAKE_PTR(lock);
 	return 0;
+}
+
+/* Folders that were missing and are empty now. */
+static void remove_made(const struct byoh_host_lock *lock)
+{
+	for (unsigned int i = 0; i < lock->made; i++) {
+		const char *name;
+		CLEANUP_FD int parent = byoh_open_parent(
+			lock->root_fd, home_parts[ARRAY_SIZE(home_parts) - 1 - i], &name, NULL);
+
+		if (parent >= 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			return;
+	}
 }
 
 void byoh_host_lock_free(struct byoh_host_lock *lock)
 {
 	if (!lock)
 		return;
-	if (lock->fd >= 0) {
+	if (lock->fd >= 0)
 		(void)!byoh_remove_file(lock->root_fd, LOCK_PATH, NULL);
-		for (unsigned int i = 0; i < lock->made; i++) {
-			const char *name;
-			CLEANUP_FD int parent = byoh_open_parent(
-				lock->root_fd, home_parts[ARRAY_SIZE(home_parts) - 1 - i], &name, NULL);
-
-			if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
-				break;
-		}
-		close(lock->fd);
-	}
+	if (!lock->nested)
+		remove_made(lock);
+	byoh_cleanup_fd(&lock->fd);
 	free(lock);
 }
 

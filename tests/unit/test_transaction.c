@@ -536,6 +536,66 @@ static void test_two_file_systems(void **state)
 }
 
 
+/* A root with room for so many inodes and no more: 0 if the run failed and left nothing, 1 if it worked. */
+static int on_small_disk(struct fixture *fixture, unsigned int inodes, unsigned int blocks)
+{
+	CLEANUP_BUFFER struct byoh_buffer before = { 0 };
+	struct byoh_error err = BYOH_ERROR_INIT;
+	char options[64];
+	int r;
+
+	snprintf(options, sizeof(options), "nr_inodes=%u,nr_blocks=%u", inodes, blocks);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", fixture->root, "tmpfs", 0, options) < 0)
+		return 2;
+	fixture->host.root_fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	make_host(fixture);
+	make_plan(fixture);
+	tree_snapshot(fixture->root, &before);
+	r = byoh_transaction_run(&fixture->input, &err);
+	if (r == 0)
+		return 1;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(err.kind, BYOH_ERROR_SYSTEM);
+	assert_unchanged(fixture, &before);
+	return 0;
+}
+
+static int in_child(struct fixture *fixture, unsigned int inodes, unsigned int blocks)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("CMOCKA_TEST_ABORT", "1", 1);
+		_exit(on_small_disk(fixture, inodes, blocks));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_a_full_disk_leaves_the_host_as_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int failed = 0;
+	int worked = 0;
+
+	for (unsigned int inodes = 9; !worked; inodes++, failed += !worked)
+		worked = in_child(fixture, inodes, 0);
+	if (worked == 2) {
+		printf("SKIP full disk: no right to mount\n");
+		skip();
+	}
+	assert_int_equal(worked, 1);
+	assert_true(failed > 15);
+	worked = 0;
+	for (unsigned int blocks = 6; !worked; blocks++, failed += !worked)
+		worked = in_child(fixture, 0, blocks);
+	assert_int_equal(worked, 1);
+	assert_true(failed > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -556,6 +616,7 @@ int main(void)
 		TEST(test_an_existing_file_that_others_own_stays),
 		TEST(test_a_second_run_at_the_same_time_is_refused),
 		TEST(test_two_file_systems),
+		TEST(test_a_full_disk_leaves_the_host_as_it_was),
 	};
 
 	return cmocka_run_group_tests_name("transaction", tests, NULL, NULL);
