@@ -91,7 +91,6 @@ static int lock_file(struct byoh_host_lock *lock, struct byoh_error *err)
 	CLEANUP_FD int fd = byoh_open_beneath(lock->root_fd, LOCK_PATH, O_RDWR | O_CREAT, 0600, err);
 	struct holder holder;
 	struct stat st;
-	int r;
 
 	if (fd < 0)
 		return fd;
