@@ -75,6 +75,7 @@ static void release_registries(struct byoh_config *config)
 
 static void release_secrets(struct byoh_config *config)
 {
+	byoh_buffer_release(&config->signature);
 	byoh_secret_buffer_release(&config->text); /* a token may stand in it */
 	byoh_secret_free(config->cluster.token);
 	byoh_secret_free(config->kube_proxy.token);

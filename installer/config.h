@@ -61,6 +61,7 @@ struct byoh_config_file {
 struct byoh_config {
 	char *path;			/* where it was read from; NULL: a default */
 	struct byoh_buffer text;	/* its exact bytes */
+	struct byoh_buffer signature;	/* of those bytes, as found beside; empty: none */
 	unsigned int machine_line;	/* line of the entry of `machines:` that applies; 0: none */
 
 	struct {

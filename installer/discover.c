@@ -190,9 +190,10 @@ int byoh_discover_threshold(const struct byoh_host *host, uint64_t *ret, struct 
 }
 
 int byoh_discover_check_signature(const char *config, const struct byoh_keyring *keyring,
-				  const struct byoh_host *host, struct byoh_error *err)
+				  const struct byoh_host *host, struct byoh_buffer *ret_signature,
+				  struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer signature = {0}, text = {0};
+	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	char path[BYOH_PATH_MAX + 8];
 	bool required = false;
 	int r = host_policy(host, "requireConfigSignature", NULL, &required, err);
@@ -207,12 +208,12 @@ int byoh_discover_check_signature(const char *config, const struct byoh_keyring 
 				 "%s: this host takes signed configurations only, and %s is missing", config,
 				 path);
 	}
-	r = byoh_read_named_file(path, CONFIG_MAX, &signature, err);
+	r = byoh_read_named_file(path, CONFIG_MAX, ret_signature, err);
 	if (r == 0)
 		r = byoh_read_named_file(config, CONFIG_MAX, &text, err);
 	if (r == 0)
-		r = byoh_keyring_check_bytes(keyring, text.data, text.size, signature.data, signature.size,
-					     err);
+		r = byoh_keyring_check_bytes(keyring, text.data, text.size, ret_signature->data,
+					     ret_signature->size, err);
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 

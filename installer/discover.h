@@ -24,9 +24,11 @@ BYOH_MUST_CHECK int byoh_discover_threshold(const struct byoh_host *host, uint64
 
 /* CONFIG.sig, where it stands, must be an Ed25519 signature of the config's bytes (64 bytes, as
  * `openssl pkeyutl -sign -rawin` writes it) by a key of the keyring; where the host's policy says so, it
- * must stand there. */
+ * must stand there. Its bytes are appended to ret_signature. */
 BYOH_MUST_CHECK int byoh_discover_check_signature(const char *config, const struct byoh_keyring *keyring,
-						  const struct byoh_host *host, struct byoh_error *err);
+						  const struct byoh_host *host,
+						  struct byoh_buffer *ret_signature,
+						  struct byoh_error *err);
 
 /* What `join` has put in place later overrides what the config knew: /etc/byoh/join.kubeconfig. */
 BYOH_MUST_CHECK int byoh_discover_late_credentials(const struct byoh_host *host,

@@ -28,6 +28,7 @@ struct byoh_host {
 	char *root;	/* "/" or the argument of --root, absolute */
 	int root_fd;	/* O_PATH | O_DIRECTORY */
 	bool live;	/* root is the running host */
+	bool booting;	/* this run is a part of the boot: it may not wait for units that wait for it */
 	struct byoh_outside *outside; /* the helper outside of the empty network namespace; NULL below --root */
 
 	/* Known for any root. */

@@ -243,6 +243,7 @@ int byoh_session_open_installed(struct byoh_session *session, struct byoh_error 
 
 int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
 {
+	CLEANUP_BUFFER struct byoh_buffer signature = {0};
 	CLEANUP_FREE char *path = NULL;
 	int r = byoh_discover_config(session->host, session->options.config, &path, err);
 
@@ -254,12 +255,14 @@ int byoh_session_load_config(struct byoh_session *session, struct byoh_error *er
 					 "no configuration was found: the host is prepared and joins nothing");
 		return byoh_config_default(&session->config, err);
 	}
-	r = byoh_discover_check_signature(path, session->keyring, session->host, err);
+	r = byoh_discover_check_signature(path, session->keyring, session->host, &signature, err);
 	if (r == 0)
 		r = byoh_config_load(path, &session->host->identity, &session->config, err);
-	if (r == 0)
-		r = byoh_discover_late_credentials(session->host, session->config, err);
-	return r;
+	if (r < 0)
+		return r;
+	session->config->signature = signature;
+	signature = (struct byoh_buffer){0};
+	return byoh_discover_late_credentials(session->host, session->config, err);
 }
 
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)

@@ -181,20 +181,34 @@ static int import(const struct byoh_action_context *context, const struct byoh_a
 	return r;
 }
 
+/* Such a containerd does not heed the label, but keeps it, and a newer one heeds it after the upgrade. */
+static void pin_later(const struct byoh_action_context *context, const char *ref)
+{
+	const char *const argv[] = { CTR, "label", ref, PINNED_LABEL, NULL };
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	if (byoh_run_checked(&(struct byoh_run){ .argv = argv }, &err) < 0 && context->observer &&
+	    context->observer->warning)
+		context->observer->warning(context->observer->context, err.message);
+}
+
 static int apply_image(const struct byoh_action_context *context, const struct byoh_action *action,
 		       uint64_t number, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
 	char hex[BYOH_DIGEST_HEX_SIZE];
+	bool label = action->pinned && knows_label();
 	int r;
 
 	(void)number;
-	r = import(context, action, action->pinned && knows_label(), err);
+	r = import(context, action, label, err);
 	if (r == 0)
 		r = find_image(action->subject, &found, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "cannot import the image %s", action->subject);
 	byoh_digest_hex(&action->image->digest, hex);
+	if (action->pinned && !label)
+		pin_later(context, action->subject);
 	if (!strstr(byoh_buffer_text(&found), hex))
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG,
 				 "containerd imported %s as %s instead of sha256:%s", action->subject,

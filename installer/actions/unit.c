@@ -111,6 +111,16 @@ static void add_last_words(const char *unit, struct byoh_error *err)
 	byoh_error_remedy(err, "see: journalctl -u %s", unit);
 }
 
+/* A run that is itself a unit of the boot would wait for ever for a unit that is ordered behind it: there
+ * the job is only queued, and the boot's own order does the rest. */
+static int control(const struct byoh_action_context *context, const char *verb, const char *unit,
+		   struct byoh_error *err)
+{
+	if (context->host->booting)
+		return byoh_run_simple(err, "systemctl", "--no-block", verb, "--", unit, NULL);
+	return byoh_run_simple(err, "systemctl", verb, "--", unit, NULL);
+}
+
 static int apply_unit(const struct byoh_action_context *context, const struct byoh_action *action,
 		      uint64_t number, struct byoh_error *err)
 {
@@ -119,9 +129,8 @@ static int apply_unit(const struct byoh_action_context *context, const struct by
 			   action->state == BYOH_STATE_DIFFERENT ? "restart" : "start";
 	int r;
 
-	(void)context;
 	(void)number;
-	r = byoh_run_simple(err, "systemctl", verb, "--", action->subject, NULL);
+	r = control(context, verb, action->subject, err);
 	if (r < 0) {
 		add_last_words(action->subject, err);
 		return byoh_error_wrap(err, r, "cannot %s %s", verb, action->subject);
@@ -136,22 +145,20 @@ static int revert_unit(const struct byoh_action_context *context, const struct b
 	struct unit_facts facts = { 0 };
 	int r;
 
-	(void)context;
 	if (before->existed)
 		return 0;
 	r = look(before->subject, &facts, err);
 	if (r < 0 || !facts.active)
 		return r;
-	return byoh_run_simple(err, "systemctl", "stop", "--", before->subject, NULL);
+	return control(context, "stop", before->subject, err);
 }
 
 static int settle_unit(const struct byoh_action_context *context, const struct byoh_before *before,
 		       struct byoh_error *err)
 {
-	(void)context;
 	if (!before->existed)
 		return 0;
-	return byoh_run_simple(err, "systemctl", "restart", "--", before->subject, NULL);
+	return control(context, "restart", before->subject, err);
 }
 
 const struct byoh_action_ops byoh_unit_ops = {

@@ -90,10 +90,12 @@ static const char *next_id(const char *list, size_t *ret_length)
 	return list;
 }
 
-static bool is_ignored(const char *list, const char *id)
+bool byoh_preflight_is_ignored(const char *list, const char *id)
 {
 	size_t length;
 
+	if (!list)
+		return false;
 	for (const char *at = next_id(list, &length); length; at = next_id(at + length, &length))
 		if ((length == 3 && !strncasecmp(at, "all", 3)) ||
 		    (length == strlen(id) && !strncasecmp(at, id, length)))
@@ -164,7 +166,7 @@ int byoh_preflight_run(const struct byoh_plan_input *input, const char *ignored,
 
 		run_one(input, check, installed, report);
 		report->ignored = report->result == BYOH_CHECK_FAIL &&
-				  is_ignored(ignored, check->id);
+				  byoh_preflight_is_ignored(ignored, check->id);
 		if (report->result == BYOH_CHECK_FAIL && !report->ignored)
 			preflight->failed++;
 	}

@@ -41,6 +41,10 @@ struct byoh_check {
 BYOH_MUST_CHECK int byoh_preflight_run(const struct byoh_plan_input *input, const char *ignored,
 				       bool installed, struct byoh_preflight **ret,
 				       struct byoh_error *err);
+/* Is id in a list of that form? list may be NULL. */
+bool byoh_preflight_is_ignored(const char *list, const char *id);
+/* The one check that needs the payload: looked at by install when files are staged, before any change. */
+#define BYOH_CHECK_ELF_NEEDS "elf-needs"
 void byoh_preflight_free(struct byoh_preflight *preflight);
 void byoh_preflight_freep(struct byoh_preflight **preflight);
 #define CLEANUP_PREFLIGHT __attribute__((cleanup(byoh_preflight_freep)))

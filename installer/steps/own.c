@@ -153,6 +153,10 @@ int byoh_step_own(const struct byoh_plan_input *input, struct byoh_step *step,
 	}
 	if (config->text.size) {
 		rc = byoh_steps_secret(input, step, OWN_FOLDER "byoh.yaml", &config->text, err);
+		if (!rc && config->signature.size)
+			rc = byoh_steps_file(input, step, OWN_FOLDER "byoh.yaml.sig", 0644,
+					     config->signature.data, config->signature.size, NULL,
+					     err);
 		if (!rc)
 			rc = side_files(input, step, err);
 		if (rc)

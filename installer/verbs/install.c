@@ -7,6 +7,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 #include "bundle/base/path.h"
+#include "installer/preflight/elf.h"
 #include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
@@ -104,6 +105,26 @@ static double seconds_since(const struct timespec *start)
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
+/* A program whose libraries the host lacks would only be noticed when its service fails. */
+static int check_program(void *context, int root_fd, const char *staged_path, const struct byoh_file *file,
+			 struct byoh_error *err)
+{
+	const struct byoh_session *session = context;
+	CLEANUP_BUFFER struct byoh_buffer missing = {0};
+	int r;
+
+	if (!session->host->live || !(file->mode & 0111) ||
+	    byoh_preflight_is_ignored(session->options.ignored_preflight, BYOH_CHECK_ELF_NEEDS))
+		return 0;
+	r = byoh_preflight_elf(root_fd, staged_path, &missing, err);
+	if (r < 0 || !missing.size)
+		return r;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ENOENT,
+			 "/%s needs what this host does not have: %s; nothing was changed: install the packages "
+			 "that hold it, or use a bundle that brings it (check \"%s\")",
+			 file->path, byoh_buffer_text(&missing), BYOH_CHECK_ELF_NEEDS);
+}
+
 static int change_host(struct byoh_session *session, const char *verb, struct byoh_error *err)
 {
 	struct byoh_observer observer = byoh_report_observer(session);
@@ -115,6 +136,8 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 		.ignored_preflight = session->options.ignored_preflight,
 		.observer = &observer,
 		.cancel = session->cancel,
+		.staged = check_program,
+		.staged_context = session,
 	};
 	struct timespec start;
 	int r;

@@ -7,8 +7,10 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	int r = byoh_session_enter_host(session, err);
 
-	if (r == 0)
-		r = byoh_session_take_host(session, err);
+	if (r < 0)
+		return r;
+	session->host->booting = true;
+	r = byoh_session_take_host(session, err);
 	if (r < 0 || session->options.recover_only)
 		return r;
 	if (!session->state || session->state->settled)
