@@ -97,7 +97,7 @@ static uint64_t whole_blocks(uint64_t bytes)
 static int need_in(struct needs *needs, const struct byoh_host *host, const char *folder,
 		   uint64_t bytes, uint64_t inodes, struct byoh_error *err)
 {
-	struct need *need;
+	struct need *need = NULL;
 	int rc = find_need(needs, host, folder, &need, err);
 
 	if (rc < 0)
