@@ -214,8 +214,9 @@ static int check_entry(const struct collector *c, const struct part *part,
 	else if (from->type == BYOH_FILE_SYMLINK &&
 		 !byoh_path_link_stays_inside(target, from->target))
 		snprintf(text, sizeof(text),
-			 "%.200s is a link to %.200s, which leads out of the bundle", from->path,
-			 from->target);
+			 "%.200s is a link to %.200s, which leads out of the bundle, or has \"..\" behind "
+			 "a name",
+			 from->path, from->target);
 	return *text ? fail_rule(c, part, rule, text, err) : 0;
 }
 

@@ -69,6 +69,7 @@ bool byoh_path_is_clean(const char *path)
 
 bool byoh_path_link_stays_inside(const char *path, const char *target)
 {
+	bool named = false;
 	size_t depth = 0;
 
 	if (!*target || *target == '/' || strlen(target) >= BYOH_PATH_MAX || !is_printable(target))
@@ -79,10 +80,10 @@ bool byoh_path_link_stays_inside(const char *path, const char *target)
 		size_t length = strcspn(target, "/");
 
 		if (length == 2 && target[0] == '.' && target[1] == '.') {
-			if (!depth--)
+			if (named || !depth--)
 				return false;
 		} else if (length && !is_dots(target, length)) {
-			depth++;
+			named = true;
 		}
 		target += length;
 		target += *target == '/';

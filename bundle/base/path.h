@@ -24,8 +24,9 @@
  * shorter than BYOH_PATH_MAX, no control characters, valid UTF-8. */
 bool byoh_path_is_clean(const char *path);
 
-/* A symbolic link at path (clean) with this target stays below the root: the target is relative and
- * its ".." never climb over the root. */
+/* A symbolic link at path (clean) with this target stays below the root: the target is relative, its
+ * ".." never climb over the root, and none stands behind a name, which may be a link itself and make
+ * the ".." mean the parent of somewhere else. */
 bool byoh_path_link_stays_inside(const char *path, const char *target);
 
 /* Opens below the root. Returns a descriptor (O_CLOEXEC is added), or a negative errno: -ENOENT,

@@ -404,6 +404,8 @@ static void paths_below_a_root_are_judged(void **state)
 	assert_true(byoh_path_link_stays_inside("a/b/c", "../../x"));
 	assert_false(byoh_path_link_stays_inside("a/b/c", "../../../x"));
 	assert_false(byoh_path_link_stays_inside("c", ".."));
+	assert_false(byoh_path_link_stays_inside("a/b/c", "d/../e")); /* d may be a link to the root */
+	assert_true(byoh_path_link_stays_inside("a/b/c", "./../d/./e"));
 }
 
 int main(void)
