@@ -193,6 +193,19 @@ static int frame_is_damaged(const struct byoh_frame *frame, struct byoh_error *e
 			 (unsigned long long)frame->stored_offset);
 }
 
+/* One frame and no other, and one that says a checksum: only this keeps an eye on the bytes between the
+ * block's digest and the end of the decoder. */
+static int check_frame_header(const struct byoh_frame *frame, const struct block *block,
+			      struct byoh_error *err)
+{
+	ZSTD_frameHeader header;
+
+	if (ZSTD_getFrameHeader(&header, block->bytes, block->size) != 0 ||
+	    header.frameType != ZSTD_frame || !header.checksumFlag)
+		return frame_is_damaged(frame, err);
+	return 0;
+}
+
 /* Decodes one block's bytes. *plain counts the frame's plain bytes so far, *rest is zstd's own opinion
  * of how much is missing: 0 at the exact end of a frame. */
 static int decode_block(struct pass *pass, struct decoder *decoder, const struct byoh_frame *frame,
@@ -244,6 +257,7 @@ static int decode_frame(struct pass *pass, struct decoder *decoder, size_t numbe
 {
 	const struct byoh_frame *frame = &pass->bundle->index->frames[number];
 	uint64_t plain = 0;
+	bool first = true;
 	size_t rest = 1;
 	int r = 0;
 
@@ -256,7 +270,11 @@ static int decode_frame(struct pass *pass, struct decoder *decoder, size_t numbe
 
 		if (!block)
 			break;
-		r = decode_block(pass, decoder, frame, block, &plain, &rest, err);
+		if (first)
+			r = check_frame_header(frame, block, err);
+		first = false;
+		if (r == 0)
+			r = decode_block(pass, decoder, frame, block, &plain, &rest, err);
 		if (r < 0)
 			return r;
 	}
