@@ -21,6 +21,7 @@
 struct listed_image {
 	const char *ref, *digest; /* not terminated */
 	size_t ref_size, digest_size;
+	bool pinned;
 };
 
 /* The next image of the list at *next; false at its end. */
@@ -34,7 +35,8 @@ static bool next_image(const char **next, struct listed_image *ret)
 		*next = line + length + (line[length] == '\n');
 		if (!digest)
 			continue;
-		*ret = (struct listed_image){ line, digest + 1, strcspn(line, " "), strcspn(digest + 1, " \n") };
+		*ret = (struct listed_image){ line, digest + 1, strcspn(line, " "), strcspn(digest + 1, " \n"),
+					      memmem(line, length, PINNED_LABEL, strlen(PINNED_LABEL)) };
 		return true;
 	}
 	return false;
@@ -53,8 +55,8 @@ static int list_images(struct byoh_buffer *ret, struct byoh_error *err)
 	return byoh_run_checked(&run, err);
 }
 
-/* The digest that the reference names now; "" if containerd does not have it. */
-static int find_image(const char *ref, struct byoh_buffer *ret, struct byoh_error *err)
+/* The digest that the reference names now; "" if containerd does not have it. ret_pinned may be NULL. */
+static int find_image(const char *ref, struct byoh_buffer *ret, bool *ret_pinned, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
 	struct listed_image image;
@@ -64,9 +66,13 @@ static int find_image(const char *ref, struct byoh_buffer *ret, struct byoh_erro
 	if (r < 0)
 		return r;
 	next = byoh_buffer_text(&output);
-	while (next_image(&next, &image))
-		if (is_text(image.ref, image.ref_size, ref))
-			return byoh_buffer_add(ret, image.digest, image.digest_size, err);
+	while (next_image(&next, &image)) {
+		if (!is_text(image.ref, image.ref_size, ref))
+			continue;
+		if (ret_pinned)
+			*ret_pinned = image.pinned;
+		return byoh_buffer_add(ret, image.digest, image.digest_size, err);
+	}
 	return 0;
 }
 
@@ -75,15 +81,17 @@ static int check_image(const struct byoh_action_context *context, struct byoh_ac
 {
 	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
 	char hex[BYOH_DIGEST_HEX_SIZE];
+	bool pinned = false;
 
 	(void)context;
 	(void)err;
 	action->state = BYOH_STATE_ABSENT;
 	/* Where containerd does not run yet an action before starts it. */
-	if (access(SOCKET, F_OK) < 0 || find_image(action->subject, &found, NULL) < 0 || !found.size)
+	if (access(SOCKET, F_OK) < 0 || find_image(action->subject, &found, &pinned, NULL) < 0 || !found.size)
 		return 0;
 	byoh_digest_hex(&action->image->digest, hex);
-	action->state = strcmp(byoh_buffer_text(&found) + strlen("sha256:"), hex) == 0 ?
+	action->state = strcmp(byoh_buffer_text(&found) + strlen("sha256:"), hex) == 0 &&
+					(pinned || !action->pinned) ?
 				BYOH_STATE_SAME : BYOH_STATE_DIFFERENT;
 	return 0;
 }
@@ -92,7 +100,7 @@ static int keep_image(const struct byoh_action_context *context, const struct by
 		      struct byoh_before *before, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
-	int r = find_image(action->subject, &found, err);
+	int r = find_image(action->subject, &found, NULL, err);
 
 	(void)context;
 	if (r < 0 || !found.size)
@@ -203,7 +211,7 @@ static int apply_image(const struct byoh_action_context *context, const struct b
 	(void)number;
 	r = import(context, action, label, err);
 	if (r == 0)
-		r = find_image(action->subject, &found, err);
+		r = find_image(action->subject, &found, NULL, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "cannot import the image %s", action->subject);
 	byoh_digest_hex(&action->image->digest, hex);
@@ -250,7 +258,7 @@ static int revert_image(const struct byoh_action_context *context, const struct 
 	 * by now. */
 	if (before->existed || access(SOCKET, F_OK) < 0)
 		return 0;
-	r = find_image(before->subject, &found, err);
+	r = find_image(before->subject, &found, NULL, err);
 	if (r < 0 || !found.size)
 		return r;
 	r = byoh_run_simple(err, CTR, "remove", before->subject, NULL);

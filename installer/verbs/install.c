@@ -155,13 +155,16 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 
 int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)
 {
+	bool unsettled;
 	int r = byoh_session_make_plan(session, err);
 
 	if (r == 0)
 		r = check_approved_plan(session, err);
 	if (r < 0)
 		return r;
-	if (session->changes) {
+	/* A boot may have found everything done by the host itself: then only the state is left to say so. */
+	unsettled = session->host->live && session->state && !session->state->settled;
+	if (session->changes || unsettled) {
 		if (!session->options.quiet)
 			byoh_report_plan(session, stderr);
 		r = check_host(session, err);
