@@ -67,8 +67,11 @@ check() {
 
 # A check without which the rest makes no sense.
 must() {
+	local before=$host_failed
+	host_failed=0
 	check "$@"
 	[ "$host_failed" = 0 ] || exit 1
+	host_failed=$before
 }
 
 # guest [-t SECONDS] COMMANDS    inside the machine, any failing command fails the whole
@@ -108,5 +111,6 @@ host_install() {
 host_fingerprint() {
 	guest -t 120 "find /etc /usr/local /opt /var/lib/kubelet -xdev -printf '%p %y %m %U %G %s %T@ %l\n' | sort
 		find /etc /usr/local /opt -xdev -type f -exec sha256sum {} + | sort -k2
-		systemctl show -p Id,ActiveEnterTimestampMonotonic,MainPID containerd kubelet kube-proxy byoh-hostagent"
+		systemctl show -p Id,ActiveEnterTimestampMonotonic,MainPID containerd kubelet kube-proxy
+		systemctl show -p Id,UnitFileState,FragmentPath,DropInPaths byoh-hostagent"
 }
