@@ -119,7 +119,8 @@ check "and the next run goes on from it" \
 fresh "url: $base/cut/big, sha256: $big"
 exits 1 fetch --retries 0 || true
 spec "url: $base/plain/big, sha256: $big"
-check "a server without ranges starts from the beginning" eval 'exits 0 fetch && whole $big'
+check "a server without ranges starts from the beginning, at once" \
+	eval 'exits 0 fetch && whole $big && [ "$(asked /plain/big)" = 1 ]'
 
 fresh "url: $base/cut/big, sha256: $big"
 exits 1 fetch --retries 0 || true
