@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,8 +185,29 @@ static int write_entries(struct writer *writer, struct archive *tar)
 	return r;
 }
 
+struct charset {
+	locale_t mine, before;
+};
+
+/* libarchive takes names to be in this thread's charset, and would refuse what is not ASCII. */
+static struct charset enter_utf8(void)
+{
+	locale_t mine = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+
+	return (struct charset){ mine, mine ? uselocale(mine) : (locale_t)0 };
+}
+
+static void leave_charset(const struct charset *charset)
+{
+	if (!charset->mine)
+		return;
+	uselocale(charset->before);
+	freelocale(charset->mine);
+}
+
 static int write_tar(struct writer *writer)
 {
+	CLEANUP(leave_charset) struct charset charset = enter_utf8();
 	CLEANUP(free_archive) struct archive *tar = archive_write_new();
 	int r;
 
