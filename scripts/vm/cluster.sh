@@ -46,6 +46,7 @@ site_write() {
 		cat >>"$folder/byoh.yaml" <<-YAML
 			node: {ip: ${vm_address:?}, labels: {site: private}}
 			cni: {install: 10-bridge.conflist}
+			kubeProxy: {nodeIdentity: true}
 		YAML
 		site_network >"$folder/10-bridge.conflist"
 		;;

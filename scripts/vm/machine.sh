@@ -56,8 +56,12 @@ vm_world_start() {
 	local out
 	vm_dir=$(realpath -m "$1")
 	vm_log=$(realpath -m "$vm_scripts/../../build/logs/$(basename "$vm_dir")-console.log")
-	rm -rf --one-file-system "$vm_dir"
 	mkdir -p "$vm_dir" "$(dirname "$vm_log")"
+	# Whatever runs in the world holds the lock too, and so ends before it.
+	exec {vm_lock}>"$vm_dir.lock"
+	flock -n "$vm_lock" || vm_fail "$vm_dir is in use by another run" || return
+	rm -rf --one-file-system "$vm_dir"
+	mkdir -p "$vm_dir"
 	: >"$vm_log"
 	mkfifo "$vm_dir/world"
 	exec {out}<>"$vm_dir/world"
@@ -132,9 +136,9 @@ vm_power_on() {
 			-virtfs "local,path=$vm_dir/share,mount_tag=test.share,security_model=none,multidevs=remap" \
 			-chardev "pipe,id=control,path=$vm_dir/control" -device virtio-serial-pci \
 			-device virtserialport,chardev=control,name=test.control \
-			-device virtio-rng-pci </dev/null >>"$vm_dir/qemu.log" 2>&1 || code=$?
-		printf '\nexit %s\n' "$code" >"$vm_dir/control.out"
-	) &
+			-device virtio-rng-pci || code=$?
+		printf '\nexit %s\n' "$code" >&"$vm_out"
+	) </dev/null >>"$vm_dir/qemu.log" 2>&1 &
 	vm_wait "$vm_boot_limit" ready
 }
 

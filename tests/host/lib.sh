@@ -2,7 +2,7 @@
 # What the tests in whole machines share. A test sources this file, calls host_begin NAME [--link], and
 # says what it checks by `check` and `must`; each prints one line, PASS, FAIL or SKIP.
 #
-#   BYOH_RUN     the .run under test (default: made by scripts/vm/pack)
+#   BYOH_RUN     the .run under test (default: made by scripts/vm/pack --quick)
 #   CP_BIN       etcd, kube-apiserver and so on (default: those of the Debian set)
 
 host_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -25,7 +25,7 @@ host_begin() {
 	vm_world_start "$host_top/build/vm/$host_name" || exit
 	host_site=$vm_dir/site
 	mkdir -p "$host_site"
-	host_run=${BYOH_RUN:-$("$host_top/scripts/vm/pack")} || exit
+	host_run=${BYOH_RUN:-$("$host_top/scripts/vm/pack" --quick)} || exit
 	cp --reflink=auto "$host_run" "$host_site/byoh-install.run"
 }
 

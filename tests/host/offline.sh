@@ -50,7 +50,6 @@ agent_waits() {
 		test "$(stat -c %a /etc/byoh/bootstrap-kubeconfig.conf)" = 600'
 }
 
-# Old containerd knows no pins, then the kubelet is told to keep its hands off.
 images_kept() {
 	guest 'for image in $(ctr -n k8s.io images ls -q | grep -v "^sha256:"); do
 			ctr -n k8s.io images ls "name==$image" | grep -q io.cri-containerd.pinned=pinned ||
@@ -68,7 +67,7 @@ must "a bare run installs" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2
 
 check "packets are forwarded, and bridges call iptables" forwarding
-check "containerd and the agent run, the kubelet waits for its configuration" services
+check "containerd and the agent run, and no kubelet before a cluster has claimed the host" services
 check "the bundle's images are in containerd, the sandbox image among them" images
 check "the images are protected from garbage collection" images_kept
 check "the agent waits for an API server that is not there" agent_waits

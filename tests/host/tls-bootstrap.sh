@@ -38,6 +38,8 @@ check "its address is the one of the config" test \
 	"$(kubectl get node worker -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')" = "$vm_address"
 check "its label is the one of the config" kubectl get node -l site=private -o name
 check "kube-proxy writes its rules, and the service address works" proxy_rules
+check "no image is collected, since this kubelet knows no pins" \
+	guest 'grep -qx "imageGCHighThresholdPercent: 100" /var/lib/kubelet/config.yaml'
 must "a pod is created" kubectl apply -f "$here/hello.yaml"
 must "the pod runs, its image comes out of the bundle" kubectl wait --for=condition=Ready pod/hello --timeout=120s
 check "its log is read through the API server" pod_log
