@@ -218,7 +218,7 @@ static int decode_block(struct pass *pass, struct decoder *decoder, const struct
 	while (in.pos < in.size || filled) {
 		ZSTD_outBuffer out = { decoder->output, OUTPUT_SIZE, 0 };
 
-		if (*rest == 0 && *plain)
+		if (*rest == 0)
 			return frame_is_damaged(frame, err); /* bytes behind the frame's end */
 		*rest = ZSTD_decompressStream(decoder->zstd, &out, &in);
 		if (ZSTD_isError(*rest) || out.pos > frame->plain_size - *plain)
