@@ -60,7 +60,7 @@ static int read_front(struct byoh_bundle *bundle, struct byoh_error *err)
 	header = byoh_superblock_header_size(&bundle->superblock);
 	whole = header + bundle->superblock.payload_size;
 	if (bundle->file_size - bundle->offset < whole)
-		return byoh_fail(err, BYOH_ERROR_FORMAT, ENODATA,
+		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, /* not ENODATA: a bundle is there */
 				 "the file is cut short: %llu of %llu bytes are there; copy it again",
 				 (unsigned long long)(bundle->file_size - bundle->offset),
 				 (unsigned long long)whole);
@@ -278,6 +278,7 @@ static int check_agreement(const struct byoh_bundle *bundle, struct byoh_error *
 	const struct byoh_manifest *manifest = bundle->manifest;
 	const struct byoh_index *index = bundle->index;
 	const struct byoh_file *tool = byoh_index_find(index, BYOH_EXECUTABLE_PATH);
+	const struct byoh_file *sbom = byoh_index_find(index, BYOH_SBOM_PATH);
 	bool needs_base = bundle->superblock.flags & BYOH_FLAG_NEEDS_BASE;
 	uint64_t window = 0;
 
@@ -292,6 +293,10 @@ static int check_agreement(const struct byoh_bundle *bundle, struct byoh_error *
 	    (!tool || tool->type != BYOH_FILE_REGULAR || tool->size != manifest->executable_size ||
 	     !byoh_digest_equal(&tool->digest, &manifest->executable_digest)))
 		return damaged(err, "the installer inside the bundle is not the manifest's");
+	if (!byoh_digest_is_zero(&manifest->sbom_digest) &&
+	    (!sbom || sbom->type != BYOH_FILE_REGULAR ||
+	     !byoh_digest_equal(&sbom->digest, &manifest->sbom_digest)))
+		return damaged(err, "the list of materials (SBOM) is not the manifest's");
 	return 0;
 }
 

@@ -224,6 +224,7 @@ HOSTILE(manifest_unknown, f->more = "\"mustObey\": true")
 HOSTILE(manifest_twice, f->more = "\"name\": \"other\"")
 HOSTILE(manifest_window, f->lie_about_window = true)
 HOSTILE(manifest_tool, f->manifest.executable_size = 5; f->manifest.executable_digest.bytes[0] = 1)
+HOSTILE(manifest_sbom, f->manifest.sbom_digest.bytes[0] = 1)
 HOSTILE(unsigned_, f->signatures = 0)
 HOSTILE(second_signature_broken, f->signatures = 2; f->break_signature = true)
 
@@ -240,6 +241,9 @@ HOSTILE(frame_with_bytes_behind, SUCCEED(byoh_buffer_add(&f->stored[1], "more", 
 HOSTILE(frame_that_is_two, f->stored[1].size = 0;
 	forgery_compress(f->plain + FORGED_FIRST_SIZE, 2500, WINDOW_LOG, true, &f->stored[1]);
 	forgery_compress(f->plain + FORGED_FIRST_SIZE + 2500, 2500, WINDOW_LOG, true, &f->stored[1]))
+HOSTILE(frame_behind_empty_one, f->stored[1].size = 0;
+	forgery_compress("", 0, WINDOW_LOG, true, &f->stored[1]);
+	forgery_compress(f->plain + FORGED_FIRST_SIZE, FORGED_SECOND_SIZE, WINDOW_LOG, false, &f->stored[1]))
 HOSTILE(frame_behind_skippable, f->stored[1].size = 0;
 	SUCCEED(byoh_skippable_write(BYOH_MAGIC_SUPERBLOCK, 4, &f->stored[1], NULL));
 	SUCCEED(byoh_buffer_add(&f->stored[1], "skip", 4, NULL));
@@ -265,10 +269,11 @@ const struct hostility hostilities[] = {
 	EARLY(overlap), EARLY(size_2_63), EARLY(offset_near_end_of_numbers), EARLY(directory_with_bytes),
 	EARLY(window_too_large), EARLY(frame_kind_unknown), EARLY(index_version), EARLY(index_digest),
 	EARLY(format_version), EARLY(critical_flag), EARLY(base_flag_without_base), EARLY(manifest_unknown),
-	EARLY(manifest_twice), EARLY(manifest_window), EARLY(manifest_tool), { "unsigned", unsigned_, false },
-	EARLY(second_signature_broken),
+	EARLY(manifest_twice), EARLY(manifest_window), EARLY(manifest_tool), EARLY(manifest_sbom),
+	{ "unsigned", unsigned_, false }, EARLY(second_signature_broken),
 	LATE(delta), LATE(block_digest), LATE(frame_garbage), LATE(frame_cut_short),
 	LATE(frame_with_bytes_behind), LATE(frame_that_is_two), LATE(frame_behind_skippable),
+	LATE(frame_behind_empty_one),
 	LATE(frame_longer), LATE(frame_shorter), LATE(frame_with_larger_window), LATE(frame_without_checksum),
 };
 const size_t hostility_count = sizeof(hostilities) / sizeof(hostilities[0]);
