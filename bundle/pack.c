@@ -204,65 +204,85 @@ static int make_index(const struct packing *packing, struct byoh_index **ret, st
 	return 0;
 }
 
-/* Everything in front of the payload, and the id. */
-static int make_header(const struct packing *packing, const struct byoh_index *index,
-		       struct byoh_buffer *ret, struct byoh_digest *ret_id, struct byoh_error *err)
+/* What the manifest says of the index; the strings stay the identity's and the tree's. */
+static void describe_index(const struct byoh_index *index, struct byoh_manifest *manifest)
 {
-	const struct byoh_pack *pack = packing->pack;
-	CLEANUP_BUFFER struct byoh_buffer index_bytes_ = {0}, text = {0};
-	struct byoh_manifest manifest = *pack->identity;
-	struct byoh_superblock superblock = {0};
-	struct byoh_signature signature;
-	int r = byoh_index_write(index, &index_bytes_, err);
-
-	if (r == 0)
-		r = byoh_digest_of(index_bytes_.data, index_bytes_.size, &manifest.index_digest, err);
-	if (r < 0)
-		return r;
-	manifest.index_size = index_bytes_.size;
-	manifest.payload_size = 0;
-	manifest.space = 0;
-	manifest.largest_window = 0;
+	manifest->payload_size = 0;
+	manifest->space = 0;
+	manifest->largest_window = 0;
 	for (size_t i = 0; i < index->frame_count; i++) {
-		manifest.payload_size += index->frames[i].stored_size;
-		if ((uint64_t)1 << index->frames[i].window_log > manifest.largest_window)
-			manifest.largest_window = (uint64_t)1 << index->frames[i].window_log;
+		uint64_t window = (uint64_t)1 << index->frames[i].window_log;
+
+		manifest->payload_size += index->frames[i].stored_size;
+		if (window > manifest->largest_window)
+			manifest->largest_window = window;
 	}
 	for (size_t i = 0; i < index->file_count; i++)
-		manifest.space += index->files[i].size;
-	manifest.inodes = index->file_count;
+		manifest->space += index->files[i].size;
+	manifest->inodes = index->file_count;
+}
+
+static int make_manifest(const struct byoh_pack *pack, const struct byoh_index *index,
+			 const struct byoh_buffer *index_text, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	struct byoh_manifest manifest = *pack->identity;
+	int r = byoh_digest_of(index_text->data, index_text->size, &manifest.index_digest, err);
+
+	manifest.index_size = index_text->size;
+	describe_index(index, &manifest);
 	manifest.components = pack->tree->components;
 	manifest.component_count = pack->tree->component_count;
 	manifest.images = pack->tree->images;
 	manifest.image_count = pack->tree->image_count;
-	if (pack->executable) {
+	if (r == 0 && pack->executable) {
 		manifest.executable_size = pack->executable->size;
 		r = byoh_digest_of(pack->executable->data, pack->executable->size,
 				   &manifest.executable_digest, err);
 	}
 	if (pack->sbom)
 		manifest.sbom_digest = *pack->sbom;
+	return r < 0 ? r : byoh_manifest_write(&manifest, ret, err);
+}
+
+static int write_header(const struct byoh_superblock *superblock, const struct byoh_signature *signature,
+			const struct byoh_buffer *manifest, const struct byoh_buffer *index_text,
+			struct byoh_buffer *ret, struct byoh_error *err)
+{
+	int r = byoh_superblock_write(superblock, ret, err);
+
 	if (r == 0)
-		r = byoh_manifest_write(&manifest, &text, err);
+		r = byoh_signatures_write(signature, 1, ret, err);
+	if (r == 0)
+		r = byoh_skippable_write(BYOH_MAGIC_MANIFEST, manifest->size, ret, err);
+	if (r == 0)
+		r = byoh_buffer_add(ret, manifest->data, manifest->size, err);
+	if (r == 0)
+		r = byoh_skippable_write(BYOH_MAGIC_INDEX, index_text->size, ret, err);
+	return r < 0 ? r : byoh_buffer_add(ret, index_text->data, index_text->size, err);
+}
+
+/* Everything in front of the payload, and the id. */
+static int make_header(const struct packing *packing, const struct byoh_index *index,
+		       struct byoh_buffer *ret, struct byoh_digest *ret_id, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer index_text = {0}, text = {0};
+	struct byoh_superblock superblock = {0};
+	struct byoh_signature signature;
+	int r = byoh_index_write(index, &index_text, err);
+
+	if (r == 0)
+		r = make_manifest(packing->pack, index, &index_text, &text, err);
 	if (r == 0)
 		r = byoh_digest_of(text.data, text.size, ret_id, err);
 	if (r == 0)
-		r = byoh_trust_sign(pack->key, ret_id, &signature, err);
+		r = byoh_trust_sign(packing->pack->key, ret_id, &signature, err);
 	if (r < 0)
 		return r;
 	superblock.manifest_size = text.size;
-	superblock.index_size = index_bytes_.size;
-	superblock.payload_size = manifest.payload_size;
-	r = byoh_superblock_write(&superblock, ret, err);
-	if (r == 0)
-		r = byoh_signatures_write(&signature, 1, ret, err);
-	if (r == 0)
-		r = byoh_skippable_write(BYOH_MAGIC_MANIFEST, text.size, ret, err);
-	if (r == 0)
-		r = byoh_buffer_add(ret, text.data, text.size, err);
-	if (r == 0)
-		r = byoh_skippable_write(BYOH_MAGIC_INDEX, index_bytes_.size, ret, err);
-	return r < 0 ? r : byoh_buffer_add(ret, index_bytes_.data, index_bytes_.size, err);
+	superblock.index_size = index_text.size;
+	for (size_t i = 0; i < index->frame_count; i++)
+		superblock.payload_size += index->frames[i].stored_size;
+	return write_header(&superblock, &signature, &text, &index_text, ret, err);
 }
 
 static int copy_frame(const struct byoh_packed_frame *frame, int out, struct byoh_error *err)
