@@ -21,6 +21,12 @@ tests/fuzz/$(1).libraries := $(TEST_LIBRARIES)
 endef
 $(foreach target,$(FUZZ_TARGETS),$(eval $(call fuzz_replay,$(target))))
 
+# A helper of the commands' tests that needs our own libraries to make what no tool of ours makes.
+TEST_PROGRAMS += tests/cli/hostile-bundle
+tests/cli/hostile-bundle.sources := tests/cli/hostile-bundle.c tests/unit/bundle-fixture.c \
+	tests/unit/forged-bundle.c
+tests/cli/hostile-bundle.libraries := $(TEST_LIBRARIES)
+
 # run LABEL,OPTIONS,TESTS
 run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
 
@@ -64,8 +70,9 @@ check-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/asan/tests/fuzz/%) ## Replay the corpora o
 
 check-cli check-fault check-host: export BYOH_BUNDLE := $(abspath $(BUILD)/byoh-bundle)
 check-cli check-fault check-host: export BYOH_INSTALL := $(abspath $(BUILD)/byoh-install)
-check-cli: all ## Run the tests of the commands
-	$(call run_tests,check-cli,,$(wildcard tests/cli/*.sh))
+check-cli: export BYOH_HOSTILE := $(abspath $(BUILD)/debug/tests/cli/hostile-bundle)
+check-cli: all $(BUILD)/debug/tests/cli/hostile-bundle ## Run the tests of the commands
+	$(call run_tests,check-cli,,$(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 
 check-fault: all ## Run the tests that kill or fail system calls
 	$(call run_tests,check-fault,--stream,$(wildcard tests/fault/run))
