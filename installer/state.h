@@ -8,6 +8,8 @@
 #include "installer/lock.h"
 
 #define BYOH_STATE_PATH BYOH_HOME "/state.json"
+/* Stands there exactly while the state says that it is not settled: systemd cannot read JSON. */
+#define BYOH_UNSETTLED_PATH BYOH_HOME "/unsettled"
 
 /* No bundle of that name with a lower epoch is installed again. */
 struct byoh_epoch_floor {

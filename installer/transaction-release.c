@@ -191,6 +191,21 @@ static int make_state(const struct byoh_transaction *transaction, struct byoh_bu
 	return byoh_state_json(state, ret, err);
 }
 
+static int add_marker(struct byoh_transaction *transaction, struct byoh_error *err)
+{
+	struct byoh_step *step = &transaction->release;
+	struct byoh_action *action;
+	int r;
+
+	if (transaction->later)
+		r = byoh_step_file(step, BYOH_UNSETTLED_PATH, 0600, "", 0, &action, err);
+	else
+		r = byoh_step_remove(step, BYOH_UNSETTLED_PATH, err);
+	if (r < 0)
+		return r;
+	return byoh_action_check(&transaction->context, &step->actions[step->action_count - 1], err);
+}
+
 int byoh_transaction_add_release(struct byoh_transaction *transaction, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
@@ -205,5 +220,7 @@ int byoh_transaction_add_release(struct byoh_transaction *transaction, struct by
 	if (r == 0)
 		r = byoh_step_file(&transaction->release, BYOH_STATE_PATH, 0600, byoh_buffer_text(&text),
 				   text.size, &action, err);
-	return r < 0 ? r : byoh_action_check(&transaction->context, action, err);
+	if (r == 0)
+		r = byoh_action_check(&transaction->context, action, err);
+	return r < 0 ? r : add_marker(transaction, err);
 }

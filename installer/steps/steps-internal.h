@@ -20,7 +20,6 @@
 #define BYOH_AGENT_BOOTSTRAP "/etc/byoh/bootstrap-kubeconfig.conf"
 #define BYOH_AGENT_CONFIG "/root/.byoh/config"
 #define BYOH_AGENT_ENVIRONMENT "/etc/byoh/agent.env"
-#define BYOH_UNSETTLED "/var/lib/byoh/unsettled"
 
 /* The builders, in the order of the table. */
 #define BYOH_STEP_BUILDER(name) \

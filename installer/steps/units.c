@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/state.h"
 #include "installer/steps/steps-internal.h"
 
 #define NO_PROXIES \
@@ -60,7 +61,7 @@ static const char settle_images_unit[] =
 	"Wants=containerd.service\n"
 	"After=byoh-settle.service containerd.service\n"
 	"Before=kubelet.service kube-proxy.service byoh-hostagent.service\n"
-	"ConditionPathExists=" BYOH_UNSETTLED "\n"
+	"ConditionPathExists=" BYOH_UNSETTLED_PATH "\n"
 	"\n"
 	"[Service]\n"
 	"Type=oneshot\n"
