@@ -255,7 +255,7 @@ static void test_a_failure_at_each_action_is_undone(void **state)
 		assert_non_null(strstr(err.message, "the host is as before"));
 		assert_unchanged(fixture, &before);
 	}
-	/* Eight of the plan and state.json; a directory at the end of a batch needs nothing staged. */
+	/* Eight of the plan, state.json and the mark; a directory at the end of a batch needs nothing staged. */
 	assert_int_equal(failed, 10);
 }
 
