@@ -68,9 +68,6 @@ BYOH_MUST_CHECK int byoh_config_check_effect(const struct byoh_config_reader *re
 
 BYOH_MUST_CHECK int byoh_config_copy(const char *text, char **ret, struct byoh_error *err);
 
-/* The config's own text. */
-BYOH_MUST_CHECK int byoh_config_read_text(const char *path, struct byoh_buffer *ret,
-					  struct byoh_error *err);
 /* The file that node names, at most max bytes; relative to the config's folder, and beside the config
  * where it is not there. Secrets: the buffer is wiped by whoever releases it. */
 BYOH_MUST_CHECK int byoh_config_file_read(const struct byoh_config_reader *reader,

@@ -267,21 +267,27 @@ int byoh_config_parse(const char *text, size_t size, const char *name, const cha
 	return 0;
 }
 
-int byoh_config_load(const char *path, const struct byoh_machine_identity *identity,
-		     struct byoh_config **ret, struct byoh_error *err)
+int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
+			  const struct byoh_machine_identity *identity, struct byoh_config **ret,
+			  struct byoh_error *err)
 {
-	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
 	CLEANUP_FREE char *directory = NULL;
 	const char *last = strrchr(path, '/');
-	int r = byoh_config_read_text(path, &text, err);
 
-	if (r < 0)
-		return r;
 	if (last == path)
 		directory = strdup("/");
 	else
 		directory = last ? strndup(path, (size_t)(last - path)) : strdup(".");
 	if (!directory)
 		return fail_memory(err);
-	return byoh_config_parse(byoh_buffer_text(&text), text.size, path, directory, identity, ret, err);
+	return byoh_config_parse(byoh_buffer_text(text), text->size, path, directory, identity, ret, err);
+}
+
+int byoh_config_load(const char *path, const struct byoh_machine_identity *identity,
+		     struct byoh_config **ret, struct byoh_error *err)
+{
+	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
+	int r = byoh_config_read_text(path, &text, err);
+
+	return r < 0 ? r : byoh_config_load_read(path, &text, identity, ret, err);
 }

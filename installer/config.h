@@ -138,6 +138,14 @@ struct byoh_config {
  * for a check without a host. Errors are BYOH_ERROR_CONFIG. */
 BYOH_MUST_CHECK int byoh_config_load(const char *path, const struct byoh_machine_identity *identity,
 				     struct byoh_config **ret, struct byoh_error *err);
+/* The same for one whose text has been read: what was checked must be what is used, and a stick may answer
+ * a second read differently. */
+BYOH_MUST_CHECK int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
+					  const struct byoh_machine_identity *identity,
+					  struct byoh_config **ret, struct byoh_error *err);
+/* The config's own text, for byoh_config_load_read. */
+BYOH_MUST_CHECK int byoh_config_read_text(const char *path, struct byoh_buffer *ret,
+					  struct byoh_error *err);
 /* The same from memory; directory is where its files lie (NULL: none may be named). For tests, fuzzing. */
 BYOH_MUST_CHECK int byoh_config_parse(const char *text, size_t size, const char *name,
 				      const char *directory,

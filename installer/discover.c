@@ -16,6 +16,8 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "bundle/base/yaml.h"
+#include "installer/config-syntax.h"
+#include "installer/credentials.h"
 #include "installer/join.h"
 
 #define CONFIG_NAME "byoh.yaml"
@@ -24,6 +26,7 @@
 #define CONFIG_VOLUME "/dev/disk/by-label/BYOHCFG"
 #define CONFIG_MOUNT "/run/byoh-config"
 #define KERNEL_ARGUMENT "byoh.config="
+#define THRESHOLD_MAX 32 /* as in docs/byoh.yaml.md */
 
 static int keep(const char *path, char **ret, struct byoh_error *err)
 {
@@ -31,19 +34,35 @@ static int keep(const char *path, char **ret, struct byoh_error *err)
 	return *ret ? 0 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 }
 
+int byoh_discover_kernel_argument(char *line, const char **ret, struct byoh_error *err)
+{
+	char *word, *rest = line;
+
+	*ret = NULL;
+	while ((word = strsep(&rest, " \t\n"))) {
+		if (strncmp(word, KERNEL_ARGUMENT, strlen(KERNEL_ARGUMENT)) != 0)
+			continue;
+		word += strlen(KERNEL_ARGUMENT);
+		if (*ret && strcmp(*ret, word) != 0)
+			return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
+					 "the kernel was started with two configurations, " KERNEL_ARGUMENT
+					 "%s and %s; name one with --config", *ret, word);
+		*ret = word;
+	}
+	return 0;
+}
+
 static int from_kernel_argument(char **ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer line = {0};
-	char *word, *rest;
+	const char *found = NULL;
 	int r = byoh_read_named_file("/proc/cmdline", CONFIG_MAX, &line, err);
 
-	if (r < 0)
-		return r;
-	rest = line.data;
-	while (rest && (word = strsep(&rest, " \n")))
-		if (strncmp(word, KERNEL_ARGUMENT, strlen(KERNEL_ARGUMENT)) == 0)
-			return keep(word + strlen(KERNEL_ARGUMENT), ret, err);
-	return 0;
+	if (r == -ENOENT) /* a root without /proc */
+		return 0;
+	if (r == 0 && line.data)
+		r = byoh_discover_kernel_argument(line.data, &found, err);
+	return r == 0 && found && *found ? keep(found, ret, err) : r;
 }
 
 /* Read-only, and nothing on a stranger's stick is a device or a program. It stays mounted until the next
@@ -159,61 +178,78 @@ int byoh_discover_bundle(const char *named, char **ret, struct byoh_error *err)
 	return S_ISDIR(st.st_mode) ? find_in_folder(named, ret, err) : keep(named, ret, err);
 }
 
-/* Only what the host itself carries decides; a config from a medium is read later and may but raise it. */
-static int host_policy(const struct byoh_host *host, const char *key, uint64_t *ret_number, bool *ret_flag,
-		       struct byoh_error *err)
+static int read_policy(const struct byoh_yaml *doc, struct byoh_policy *ret, struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer text = {0};
-	CLEANUP_YAML struct byoh_yaml *doc = NULL;
-	const struct byoh_yaml_node *policy;
+	const struct byoh_yaml_node *policy = byoh_yaml_get(byoh_yaml_root(doc), "policy");
+	uint64_t threshold = 1;
+	int r = policy ? byoh_yaml_read_u64(doc, policy, "threshold", false, &threshold, err) : 0;
+
+	if (r == 0 && (!threshold || threshold > THRESHOLD_MAX))
+		r = byoh_yaml_fail(doc, policy, err, "\"threshold\" must be from 1 to %d",
+				   THRESHOLD_MAX);
+	if (r == 0 && policy)
+		r = byoh_yaml_read_bool(doc, policy, "requireConfigSignature", false,
+					&ret->config_signature, err);
+	if (r == 0)
+		ret->threshold = (unsigned int)threshold;
+	return r;
+}
+
+int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error *err)
+{
+	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
+	CLEANUP(byoh_secret_yaml_freep) struct byoh_yaml *doc = NULL;
 	int r;
 
-	if (!host || !byoh_exists_beneath(host->root_fd, CONFIG_INSTALLED))
+	*ret = (struct byoh_policy){ .threshold = 1 };
+	if (!byoh_exists_beneath(root_fd, CONFIG_INSTALLED))
 		return 0;
-	r = byoh_read_file(host->root_fd, CONFIG_INSTALLED, CONFIG_MAX, &text, err);
+	r = byoh_read_file(root_fd, CONFIG_INSTALLED, CONFIG_MAX, &text, err);
 	if (r == 0)
 		r = byoh_yaml_parse(byoh_buffer_text(&text), text.size, CONFIG_INSTALLED, BYOH_ERROR_CONFIG,
 				    &doc, err);
-	if (r < 0 || !byoh_yaml_root(doc))
-		return r;
-	policy = byoh_yaml_get(byoh_yaml_root(doc), "policy");
-	if (!policy)
-		return 0;
-	return ret_number ? byoh_yaml_read_u64(doc, policy, key, false, ret_number, err)
-			  : byoh_yaml_read_bool(doc, policy, key, false, ret_flag, err);
+	return r < 0 ? r : read_policy(doc, ret, err);
 }
 
-int byoh_discover_threshold(const struct byoh_host *host, uint64_t *ret, struct byoh_error *err)
+int byoh_discover_check_policy(const struct byoh_policy *policy, const struct byoh_config *config,
+			       bool signed_, struct byoh_error *err)
 {
-	*ret = 1;
-	return host_policy(host, "threshold", ret, NULL, err);
+	const char *path = config->path ? config->path : "the default configuration";
+
+	if (!signed_ && (policy->config_signature || config->policy.config_signature))
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "%s: only signed configurations are taken here (policy."
+				 "requireConfigSignature), and %s.sig is missing", path, path);
+	if (config->policy.threshold < policy->threshold)
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "%s: its policy.threshold is %llu and this host's own is %u, which a "
+				 "configuration from elsewhere may raise and never lower; to lower it edit "
+				 CONFIG_INSTALLED, path, (unsigned long long)config->policy.threshold,
+				 policy->threshold);
+	if (policy->config_signature && !config->policy.config_signature)
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "%s: it lacks policy.requireConfigSignature, which this host has set and no "
+				 "configuration from elsewhere may drop; to drop it edit " CONFIG_INSTALLED,
+				 path);
+	return 0;
 }
 
-int byoh_discover_check_signature(const char *config, const struct byoh_keyring *keyring,
-				  const struct byoh_host *host, struct byoh_buffer *ret_signature,
+int byoh_discover_check_signature(const char *config, const struct byoh_buffer *text,
+				  const struct byoh_keyring *keyring, struct byoh_buffer *ret_signature,
 				  struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer text = {0};
-	char path[BYOH_PATH_MAX + 8];
-	bool required = false;
-	int r = host_policy(host, "requireConfigSignature", NULL, &required, err);
+	CLEANUP_FREE char *path = NULL;
+	int r;
 
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "%s.sig", config);
-	if (access(path, F_OK) < 0) {
-		if (!required)
-			return 0;
-		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
-				 "%s: this host takes signed configurations only, and %s is missing", config,
-				 path);
-	}
+	if (asprintf(&path, "%s.sig", config) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	/* One that is there and cannot be read is no missing one. */
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return 0;
 	r = byoh_read_named_file(path, CONFIG_MAX, ret_signature, err);
 	if (r == 0)
-		r = byoh_read_named_file(config, CONFIG_MAX, &text, err);
-	if (r == 0)
-		r = byoh_keyring_check_bytes(keyring, text.data, text.size, ret_signature->data,
-					     ret_signature->size, err);
+		r = byoh_keyring_check_bytes(keyring, byoh_buffer_text(text), text->size,
+					     ret_signature->data, ret_signature->size, err);
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 

@@ -15,18 +15,31 @@
 BYOH_MUST_CHECK int byoh_discover_config(const struct byoh_host *host, const char *named, char **ret,
 					 struct byoh_error *err);
 
+/* The value of byoh.config= in the kernel's command line, which is cut into words; NULL where it is not.
+ * Two different ones are an error. */
+BYOH_MUST_CHECK int byoh_discover_kernel_argument(char *line, const char **ret, struct byoh_error *err);
+
 /* The bundle that --from means: a file, or the one .run or .bundle in a folder. */
 BYOH_MUST_CHECK int byoh_discover_bundle(const char *named, char **ret, struct byoh_error *err);
 
-/* The host's own policy: signatures needed, 1 where it has none. host may be NULL. */
-BYOH_MUST_CHECK int byoh_discover_threshold(const struct byoh_host *host, uint64_t *ret,
-					    struct byoh_error *err);
+/* What the host itself asks for, in the `policy` of its installed config; nothing, where it has none. */
+struct byoh_policy {
+	unsigned int threshold; /* signatures by trusted keys */
+	bool config_signature;	/* of a config, too */
+};
+BYOH_MUST_CHECK int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error *err);
 
-/* CONFIG.sig, where it stands, must be an Ed25519 signature of the config's bytes (64 bytes, as
- * `openssl pkeyutl -sign -rawin` writes it) by a key of the keyring; where the host's policy says so, it
- * must stand there. Its bytes are appended to ret_signature. */
-BYOH_MUST_CHECK int byoh_discover_check_signature(const char *config, const struct byoh_keyring *keyring,
-						  const struct byoh_host *host,
+/* A config from elsewhere may raise the host's policy, never lower it: BYOH_ERROR_TRUST. signed_: the
+ * config came with a signature that holds. */
+BYOH_MUST_CHECK int byoh_discover_check_policy(const struct byoh_policy *policy,
+					       const struct byoh_config *config, bool signed_,
+					       struct byoh_error *err);
+
+/* CONFIG.sig, where it stands, must be an Ed25519 signature of text (64 bytes, as
+ * `openssl pkeyutl -sign -rawin` writes it) by a key of the keyring. Its bytes are appended to
+ * ret_signature; none, where there is none. */
+BYOH_MUST_CHECK int byoh_discover_check_signature(const char *config, const struct byoh_buffer *text,
+						  const struct byoh_keyring *keyring,
 						  struct byoh_buffer *ret_signature,
 						  struct byoh_error *err);
 

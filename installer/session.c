@@ -10,6 +10,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/credentials.h"
 #include "installer/discover.h"
 #include "installer/net/outside.h"
 #include "installer/report.h"
@@ -143,34 +144,36 @@ static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
 	return r;
 }
 
-/* Whom this host trusts: pinned and vendor keys less the revoked ones, and --key for this run. */
-static int make_keyring(struct byoh_session *session, struct byoh_error *err)
+/* The root whose keys and policy count. */
+static int open_root(const struct byoh_session *session, struct byoh_error *err)
 {
-	CLEANUP_FD int reader_root = -1;
-	int root, r;
+	const char *path = session->options.root ? session->options.root : "/";
+	int fd;
 
+	if (session->host)
+		return byoh_open_beneath(session->host->root_fd, ".", O_PATH | O_DIRECTORY, 0, err);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? byoh_fail_errno(err, "cannot open %s", path) : fd;
+}
+
+/* Whom this host trusts: pinned and vendor keys, and --key for this run. */
+static int make_keyring(struct byoh_session *session, int root, struct byoh_error *err)
+{
+	int r;
+
+	byoh_keyring_free(session->keyring);
 	session->keyring = byoh_keyring_new();
 	if (!session->keyring)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	if (session->host) {
-		root = session->host->root_fd;
-	} else {
-		const char *path = session->options.root ? session->options.root : "/";
-
-		root = reader_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (root < 0)
-			return byoh_fail_errno(err, "cannot open %s", path);
-	}
 	r = byoh_keyring_add_directory(session->keyring, root, KEYS_HOST, false, err);
 	if (r == 0)
 		r = byoh_keyring_add_directory(session->keyring, root, KEYS_VENDOR, false, err);
+	if (r == -EACCES)
+		byoh_error_remedy(err, "only root may read whom this host trusts; run it with sudo");
 	if (r < 0)
 		return r;
 	session->host_has_pins = byoh_keyring_count(session->keyring) > 0;
-	r = add_given_keys(session, err);
-	if (r == 0)
-		r = byoh_keyring_add_directory(session->keyring, root, KEYS_REVOKED, true, err);
-	return r;
+	return add_given_keys(session, err);
 }
 
 /* The key inside a .run counts only on a host that has pinned none: the operator who starts the file has
@@ -200,25 +203,45 @@ static int note_pins(struct byoh_session *session, struct byoh_error *err)
 	return r;
 }
 
-static int authenticate(struct byoh_session *session, struct byoh_error *err)
+/* Everybody who counts in this run, less the revoked ones. These go last: a host that took a key back and
+ * was left without any must not take it from a .run again. */
+static int decide_trust(struct byoh_session *session, struct byoh_error *err)
 {
-	const struct byoh_manifest *manifest;
-	uint64_t threshold = 1, floor;
-	int r = make_keyring(session, err);
+	CLEANUP_FD int root = open_root(session, err);
+	int r = root < 0 ? root : make_keyring(session, root, err);
 
 	if (r == 0)
 		r = trust_self(session, err);
 	if (r == 0)
-		r = byoh_discover_threshold(session->host, &threshold, err);
+		r = byoh_keyring_add_directory(session->keyring, root, KEYS_REVOKED, true, err);
+	return r < 0 ? r : byoh_discover_policy(root, &session->policy, err);
+}
+
+/* What is installed has been accepted once: a release that was gone back to may lie below the floor. */
+static bool is_installed(const struct byoh_session *session)
+{
+	char hex[BYOH_DIGEST_HEX_SIZE];
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	return session->state && session->state->release_id && strcmp(session->state->release_id, hex) == 0;
+}
+
+static int authenticate(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest;
+	uint64_t floor;
+	int r = decide_trust(session, err);
+
 	if (r == 0)
-		r = byoh_bundle_authenticate(session->bundle, session->keyring, (unsigned int)threshold, err);
+		r = byoh_bundle_authenticate(session->bundle, session->keyring, session->policy.threshold,
+					     err);
 	if (r == 0)
 		r = note_pins(session, err);
 	if (r < 0)
 		return r;
 	manifest = byoh_bundle_manifest(session->bundle);
 	floor = byoh_state_floor(session->state, manifest->name);
-	if (manifest->epoch < floor)
+	if (manifest->epoch < floor && !is_installed(session))
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: epoch %llu of %s is below this host's floor %llu: an older release "
 				 "with a known fault is not installed again",
@@ -241,9 +264,39 @@ int byoh_session_open_installed(struct byoh_session *session, struct byoh_error 
 	return r < 0 ? r : authenticate(session, err);
 }
 
-int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
+/* The config's bytes are read once: what the signature was checked over is what is used. */
+static int read_config(struct byoh_session *session, const char *path, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer signature = {0};
+	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
+	int r = byoh_config_read_text(path, &text, err);
+
+	if (r == 0)
+		r = byoh_discover_check_signature(path, &text, session->keyring, &signature, err);
+	if (r == 0)
+		r = byoh_config_load_read(path, &text, &session->host->identity, &session->config, err);
+	if (r < 0)
+		return r;
+	session->config->signature = signature;
+	signature = (struct byoh_buffer){0};
+	return 0;
+}
+
+/* The bundle was authenticated before there was a config; one that asks for more signatures gets them. */
+static int apply_policy(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_config *config = session->config;
+	int r = byoh_discover_check_policy(&session->policy, config, config->signature.size > 0, err);
+
+	if (r < 0 || config->policy.threshold == session->policy.threshold)
+		return r;
+	r = byoh_bundle_authenticate(session->bundle, session->keyring,
+				     (unsigned int)config->policy.threshold, err);
+	return r < 0 ? byoh_error_wrap(err, r, "policy.threshold of %s", config->path) : 0;
+}
+
+int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
+{
 	CLEANUP_FREE char *path = NULL;
 	int r = byoh_discover_config(session->host, session->options.config, &path, err);
 
@@ -255,14 +308,10 @@ int byoh_session_load_config(struct byoh_session *session, struct byoh_error *er
 					 "no configuration was found: the host is prepared and joins nothing");
 		return byoh_config_default(&session->config, err);
 	}
-	r = byoh_discover_check_signature(path, session->keyring, session->host, &signature, err);
+	r = read_config(session, path, err);
 	if (r == 0)
-		r = byoh_config_load(path, &session->host->identity, &session->config, err);
-	if (r < 0)
-		return r;
-	session->config->signature = signature;
-	signature = (struct byoh_buffer){0};
-	return byoh_discover_late_credentials(session->host, session->config, err);
+		r = apply_policy(session, err);
+	return r < 0 ? r : byoh_discover_late_credentials(session->host, session->config, err);
 }
 
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)

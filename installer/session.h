@@ -17,6 +17,8 @@
 #include "installer/plan.h"
 #include "installer/state.h"
 
+#include "installer/discover.h"
+
 #define BYOH_SESSION_KEYS_MAX 16
 
 struct byoh_options {
@@ -43,6 +45,7 @@ struct byoh_session {
 	bool bundle_is_self;		 /* behind this executable */
 	struct byoh_keyring *keyring;
 	bool host_has_pins;
+	struct byoh_policy policy;	 /* the host's own */
 	size_t pin_count;		 /* keys that this install pins */
 	struct byoh_public_key pins[BYOH_SESSION_KEYS_MAX];
 	struct byoh_plan_input plan_input;

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What counts of a configuration before anything else of it is believed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/discover.h"
+
+static struct byoh_error last_error;
+
+struct fixture {
+	char root[64];
+	int fd;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	assert_non_null(fixture);
+	strcpy(fixture->root, "/tmp/byoh-discover-XXXXXX");
+	assert_non_null(mkdtemp(fixture->root));
+	fixture->fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fixture->fd >= 0);
+	assert_int_equal(byoh_make_directories(fixture->fd, "etc/byoh", 0700, NULL), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+	int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(byoh_remove_tree(tmp, strrchr(fixture->root, '/') + 1, NULL), 0);
+	close(tmp);
+	close(fixture->fd);
+	free(fixture);
+	return 0;
+}
+
+static void put(const struct fixture *fixture, const char *path, const char *text, size_t size)
+{
+	assert_int_equal(byoh_write_file(fixture->fd, path, text, size, 0600, &last_error), 0);
+}
+
+static int policy_of(const struct fixture *fixture, const char *text, struct byoh_policy *ret)
+{
+	put(fixture, "etc/byoh/byoh.yaml", text, strlen(text));
+	return byoh_discover_policy(fixture->fd, ret, &last_error);
+}
+
+static void a_host_without_a_config_asks_for_one_signature(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct byoh_policy policy;
+
+	assert_int_equal(byoh_discover_policy(fixture->fd, &policy, &last_error), 0);
+	assert_int_equal(policy.threshold, 1);
+	assert_false(policy.config_signature);
+	assert_int_equal(policy_of(fixture, "kind: InstallConfig\n", &policy), 0);
+	assert_int_equal(policy.threshold, 1);
+}
+
+static void the_installed_config_is_the_hosts_policy(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct byoh_policy policy;
+
+	assert_int_equal(policy_of(fixture, "policy: {threshold: 2, requireConfigSignature: true}\n", &policy),
+			 0);
+	assert_int_equal(policy.threshold, 2);
+	assert_true(policy.config_signature);
+}
+
+/* 2^32 would be 0 in 32 bits, and that is as good as no policy. */
+static void a_policy_out_of_bounds_is_no_weak_policy(void **state)
+{
+	const struct fixture *fixture = *state;
+	static const char *const wrong[] = { "policy: {threshold: 0}\n", "policy: {threshold: 4294967296}\n",
+					     "policy: {threshold: many}\n", "policy: {threshold: -1}\n" };
+	struct byoh_policy policy;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_true(policy_of(fixture, wrong[i], &policy) < 0);
+		assert_int_equal(last_error.kind, BYOH_ERROR_CONFIG);
+	}
+}
+
+static void a_config_from_elsewhere_may_raise_the_policy_and_not_lower_it(void **state)
+{
+	static const struct {
+		struct byoh_policy host;
+		unsigned int threshold;
+		bool wants_signature, has_signature, accepted;
+	} cases[] = {
+		{ { 1, false }, 1, false, false, true },
+		{ { 1, false }, 3, false, false, true },
+		{ { 2, false }, 2, false, false, true },
+		{ { 2, false }, 1, false, false, false },
+		{ { 2, false }, 1, false, true, false },
+		{ { 1, true }, 1, true, true, true },
+		{ { 1, true }, 1, true, false, false },
+		{ { 1, true }, 1, false, true, false },
+		{ { 1, false }, 1, true, false, false },
+		{ { 1, false }, 1, true, true, true },
+	};
+	static char path[] = "/media/byoh.yaml";
+	struct byoh_config config = { .path = path };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int r;
+
+		config.policy.threshold = cases[i].threshold;
+		config.policy.config_signature = cases[i].wants_signature;
+		r = byoh_discover_check_policy(&cases[i].host, &config, cases[i].has_signature, &last_error);
+		if (cases[i].accepted != (r == 0))
+			fail_msg("case %zu: result %d", i, r);
+		if (r < 0)
+			assert_int_equal(last_error.kind, BYOH_ERROR_TRUST);
+	}
+}
+
+/* The key pair and the signature of RFC 8032, section 7.1, test 3: over the bytes af 82. */
+static void signature_of_af82(struct byoh_public_key *ret_key, unsigned char ret[BYOH_SIGNATURE_SIZE])
+{
+	static const char *const key = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025";
+	static const char *const signature =
+		"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+		"18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+
+	for (size_t i = 0; i < BYOH_PUBLIC_KEY_SIZE; i++)
+		assert_int_equal(sscanf(key + 2 * i, "%2hhx", &ret_key->bytes[i]), 1);
+	for (size_t i = 0; i < BYOH_SIGNATURE_SIZE; i++)
+		assert_int_equal(sscanf(signature + 2 * i, "%2hhx", &ret[i]), 1);
+}
+
+static void a_signature_is_checked_over_the_bytes_that_were_read(void **state)
+{
+	const struct fixture *fixture = *state;
+	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
+	unsigned char signature[BYOH_SIGNATURE_SIZE];
+	struct byoh_buffer good = { .data = (char[]){ "\xaf\x82" }, .size = 2 };
+	struct byoh_buffer other = { .data = (char[]){ "\xaf\x83" }, .size = 2 };
+	struct byoh_public_key key;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/c.yaml", fixture->root);
+	signature_of_af82(&key, signature);
+	assert_int_equal(byoh_keyring_add(keyring, &key, NULL), 0);
+	put(fixture, "c.yaml", "whatever a second read would give", 33);
+	put(fixture, "c.yaml.sig", (const char *)signature, sizeof(signature));
+	for (int i = 0; i < 2; i++) {
+		CLEANUP_BUFFER struct byoh_buffer found = {0};
+		int r = byoh_discover_check_signature(path, i ? &other : &good, keyring, &found, &last_error);
+
+		assert_int_equal(r, i ? -EKEYREJECTED : 0);
+		assert_int_equal(found.size, BYOH_SIGNATURE_SIZE);
+	}
+}
+
+static void a_signature_that_cannot_be_read_is_no_missing_one(void **state)
+{
+	const struct fixture *fixture = *state;
+	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
+	CLEANUP_BUFFER struct byoh_buffer found = {0};
+	struct byoh_buffer text = { .data = (char[]){ "x" }, .size = 1 };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/c.yaml", fixture->root);
+	assert_int_equal(byoh_discover_check_signature(path, &text, keyring, &found, &last_error), 0);
+	assert_int_equal(found.size, 0);
+	assert_int_equal(symlinkat("c.yaml.sig", fixture->fd, "c.yaml.sig"), 0); /* a loop */
+	assert_true(byoh_discover_check_signature(path, &text, keyring, &found, &last_error) < 0);
+}
+
+static void the_kernel_argument_names_one_config(void **state)
+{
+	static const struct {
+		const char *line, *found;
+		int result;
+	} cases[] = {
+		{ "quiet root=/dev/vda\n", NULL, 0 },
+		{ "quiet byoh.config=/mnt/a.yaml root=/dev/vda\n", "/mnt/a.yaml", 0 },
+		{ "byoh.config=/a.yaml byoh.config=/a.yaml\n", "/a.yaml", 0 },
+		{ "byoh.config=/a.yaml x byoh.config=/b.yaml\n", NULL, -EEXIST },
+		{ "nobyoh.config=/a.yaml\n", NULL, 0 },
+		{ "", NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char line[128];
+		const char *found;
+
+		strcpy(line, cases[i].line);
+		assert_int_equal(byoh_discover_kernel_argument(line, &found, &last_error), cases[i].result);
+		if (cases[i].result < 0)
+			assert_int_equal(last_error.kind, BYOH_ERROR_CONFIG);
+		else if (cases[i].found)
+			assert_string_equal(found, cases[i].found);
+		else
+			assert_null(found);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_host_without_a_config_asks_for_one_signature, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(the_installed_config_is_the_hosts_policy, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_policy_out_of_bounds_is_no_weak_policy, set_up, tear_down),
+		cmocka_unit_test(a_config_from_elsewhere_may_raise_the_policy_and_not_lower_it),
+		cmocka_unit_test_setup_teardown(a_signature_is_checked_over_the_bytes_that_were_read, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_signature_that_cannot_be_read_is_no_missing_one, set_up,
+						tear_down),
+		cmocka_unit_test(the_kernel_argument_names_one_config),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
