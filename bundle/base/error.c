@@ -75,6 +75,18 @@ void byoh_error_remedy(struct byoh_error *err, const char *fmt, ...)
 	append(err, "; ", remedy);
 }
 
+void byoh_make_printable(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		if (*p == '\n' || *p == '\r' || *p == '\t')
+			*p = ' ';
+		else if (*p < 0x20 || *p == 0x7f)
+			*p = '?';
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F in UTF-8 */
+			p[0] = p[1] = '?';
+	}
+}
+
 int byoh_error_exit_code(const struct byoh_error *err)
 {
 	switch (err->kind) {

@@ -50,6 +50,10 @@ int byoh_error_wrap(struct byoh_error *err, int rc, const char *fmt, ...) BYOH_P
 /* Adds "; remedy" behind the message unless it has been cut. */
 void byoh_error_remedy(struct byoh_error *err, const char *fmt, ...) BYOH_PRINTF(2, 3);
 
+/* Control characters become "?", line ends a space: names from a stick must not steer the terminal, nor
+ * write lines that look like ours. */
+void byoh_make_printable(char *text);
+
 /* The exit code that design and manual promise for a kind: 1 system, 2 usage and configuration,
  * 3 format and trust, 4 preflight, 5 medium, 6 unrestored. */
 int byoh_error_exit_code(const struct byoh_error *err);

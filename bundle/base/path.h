@@ -77,6 +77,10 @@ BYOH_MUST_CHECK int byoh_remove_tree(int root_fd, const char *path, struct byoh_
 /* fsync of the directory that holds path. */
 BYOH_MUST_CHECK int byoh_sync_parent(int root_fd, const char *path, struct byoh_error *err);
 
+/* For the start of main(): descriptors 0 to 2 that the caller left closed are taken, so that no file that is
+ * opened later becomes standard output. Reading and writing them fails as it did. */
+void byoh_hold_standard_descriptors(void);
+
 /* Whole reads and writes: EINTR is continued, a short read is -ENODATA. */
 BYOH_MUST_CHECK int byoh_write_all(int fd, const void *bytes, size_t size, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
 #include "bundle/cli/cli.h"
 
 static const struct byoh_cli_verb *const verbs[] = {
@@ -33,11 +34,21 @@ static bool is_word(const char *text, const char *a, const char *b)
 	return strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
+/* Nobody may take silence for an answer: a full disk behind standard output is a failure. */
+static int finish_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fputs("byoh-bundle: cannot write to standard output\n", stderr);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	const struct byoh_cli_verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
 	struct byoh_error err = BYOH_ERROR_INIT;
 
+	byoh_hold_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && is_word(argv[1], "--help", "help")) {
 		print_help(stdout);
@@ -58,7 +69,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (verb->run(argc - 1, argv + 1, &err) == 0)
-		return 0;
+		return finish_output();
+	byoh_make_printable(err.message);
 	fprintf(stderr, "byoh-bundle: %s\n", err.message);
 	if (err.kind == BYOH_ERROR_USAGE)
 		fprintf(stderr, "usage: byoh-bundle %s\n", verb->usage);
