@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
 #include "bundle/executable.h"
+#include "installer/credentials.h"
 #include "installer/note.h"
 #include "installer/verbs/verbs.h"
 
@@ -101,12 +103,23 @@ static int add_key(struct byoh_options *ret, struct byoh_error *err)
 	return 0;
 }
 
+/* Arguments can be read by everybody on the host, for as long as the run takes. */
+static int take_token(struct byoh_options *ret, struct byoh_error *err)
+{
+	byoh_secret_free(ret->token);
+	ret->token = strdup(optarg);
+	if (!ret->token)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	explicit_bzero(optarg, strlen(optarg));
+	return 0;
+}
+
 static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_error *err)
 {
 	const char **texts[] = {
 		[OPTION_CONFIG] = &ret->config, [OPTION_ROOT] = &ret->root, [OPTION_FROM] = &ret->from,
 		[OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
-		[OPTION_TOKEN] = &ret->token, [OPTION_TOKEN_FILE] = &ret->token_file,
+		[OPTION_TOKEN_FILE] = &ret->token_file,
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
 	};
 	bool *flags[] = {
@@ -118,6 +131,8 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 
 	if (id == OPTION_KEY)
 		return add_key(ret, err);
+	if (id == OPTION_TOKEN)
+		return take_token(ret, err);
 	if ((size_t)id < ARRAY_SIZE(texts) && texts[id])
 		*texts[id] = optarg;
 	else
@@ -171,6 +186,15 @@ static void handle_signals(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
+/* Nobody may take silence for an answer: a full disk behind standard output is a failure. */
+static int finish_output(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fputs("byoh-install: cannot write to standard output\n", stderr);
+	return 1;
+}
+
 static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
 {
 	CLEANUP(byoh_session_release) struct byoh_session session = { .cancel = &cancelled };
@@ -180,7 +204,8 @@ static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
 	if (r == 0)
 		r = verb->run(&session, &err);
 	if (r >= 0)
-		return r;
+		return finish_output(r);
+	byoh_make_printable(err.message);
 	fprintf(stderr, "byoh-install: %s\n", err.message);
 	if (err.kind == BYOH_ERROR_USAGE)
 		fprintf(stderr, "usage: byoh-install %s %s\n", verb->name, verb->usage);
@@ -192,6 +217,7 @@ int main(int argc, char **argv)
 	const struct byoh_verb *verb = &byoh_verb_install;
 	bool named = argc > 1 && argv[1][0] != '-';
 
+	byoh_hold_standard_descriptors();
 	umask(022);
 	handle_signals();
 	if (asks_for(argc, argv, "--version")) {

@@ -21,13 +21,14 @@ void byoh_report_line(const struct byoh_session *session, const char *fmt, ...)
 
 void byoh_report_warning(const char *fmt, ...)
 {
+	char message[1280];
 	va_list args;
 
-	fputs("warning: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
+	byoh_make_printable(message);
+	fprintf(stderr, "warning: %s\n", message);
 }
 
 int byoh_report_key(const struct byoh_session *session, const struct byoh_public_key *key,

@@ -30,6 +30,7 @@ void byoh_session_release(struct byoh_session *session)
 	byoh_host_lock_free(session->lock);
 	byoh_host_free(session->host);
 	byoh_outside_free(session->outside);
+	byoh_secret_free(session->options.token);
 }
 
 int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err)
@@ -45,11 +46,15 @@ int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err
 
 	if (!root && geteuid() != 0)
 		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EPERM,
-				 "this changes the host and needs root; run it with sudo, or work in a "
-				 "folder with --root DIR");
+				 "this verb works on the host itself and needs root; run it with sudo, or "
+				 "work in a folder with --root DIR");
 	r = root ? byoh_inside_only(err) : byoh_outside_start(&session->outside, err);
 	if (r == 0)
 		r = byoh_host_gather(root ? root : "/", session->outside, &session->host, err);
+	/* It would be taken for the running host, with neither the rights nor the helper that this needs. */
+	if (r == 0 && root && session->host->live)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "--root %s is the running system itself; leave --root away", root);
 	return r < 0 ? r : byoh_state_read(session->host, &session->state, err);
 }
 
@@ -255,6 +260,20 @@ int byoh_session_open_bundle(struct byoh_session *session, const char *path, str
 	int r = open_any(session, path, err);
 
 	return r < 0 ? r : authenticate(session, err);
+}
+
+int byoh_session_open_stranger(struct byoh_session *session, const char *path, struct byoh_error *err)
+{
+	int r = open_any(session, path, err);
+
+	if (r < 0)
+		return r;
+	byoh_keyring_free(session->keyring);
+	session->keyring = byoh_keyring_new();
+	if (!session->keyring)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	r = byoh_bundle_add_signers(session->bundle, session->keyring, err);
+	return r < 0 ? r : byoh_bundle_authenticate(session->bundle, session->keyring, 1, err);
 }
 
 int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err)

@@ -23,7 +23,8 @@
 
 struct byoh_options {
 	const char *config, *root, *from, *plan, *ignored_preflight;
-	const char *token, *token_file, *kubeconfig, *ca; /* join */
+	const char *token_file, *kubeconfig, *ca; /* join */
+	char *token;				  /* a copy: that in argv is wiped */
 	const char *keys[BYOH_SESSION_KEYS_MAX];
 	size_t key_count;
 	bool json, yes, quiet, verbose;
@@ -67,6 +68,9 @@ BYOH_MUST_CHECK int byoh_session_take_host(struct byoh_session *session, struct 
  * release's. path overrides (NULL: by these rules). */
 BYOH_MUST_CHECK int byoh_session_open_bundle(struct byoh_session *session, const char *path,
 					     struct byoh_error *err);
+/* The same for a look at who signed: every signature must hold, and nobody has to be trusted. */
+BYOH_MUST_CHECK int byoh_session_open_stranger(struct byoh_session *session, const char *path,
+					       struct byoh_error *err);
 /* Opens the bundle that the installed release was made of. */
 BYOH_MUST_CHECK int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err);
 /* Finds and reads the configuration. */

@@ -22,8 +22,11 @@ static bool changes_before(const struct byoh_plan *plan, const struct byoh_actio
 static int check_reload(const struct byoh_action_context *context, struct byoh_action *action,
 			struct byoh_error *err)
 {
+	bool nobody = context->host->live && !context->host->systemd_running;
+
 	(void)err;
-	action->state = changes_before(context->plan, action) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+	action->state = !nobody && changes_before(context->plan, action) ? BYOH_STATE_DIFFERENT :
+									   BYOH_STATE_SAME;
 	return 0;
 }
 

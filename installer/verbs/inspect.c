@@ -18,12 +18,16 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	const char *path = session->options.argument_count ? session->options.arguments[0] : NULL;
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
+	enum byoh_describe what = wanted(&session->options);
 	int r = byoh_session_enter_reader(session, err);
 
+	if (r < 0)
+		return r;
+	/* Who was refused for the signatures is sent here to see them. */
+	r = what == BYOH_DESCRIBE_SIGNATURES ? byoh_session_open_stranger(session, path, err)
+					     : byoh_session_open_bundle(session, path, err);
 	if (r == 0)
-		r = byoh_session_open_bundle(session, path, err);
-	if (r == 0)
-		r = byoh_describe(session->bundle, wanted(&session->options), &text, err);
+		r = byoh_describe(session->bundle, what, &text, err);
 	return r < 0 ? r : byoh_report_result(&text, err);
 }
 

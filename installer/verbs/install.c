@@ -31,6 +31,21 @@ static int check_host(struct byoh_session *session, struct byoh_error *err)
 	return 0;
 }
 
+/* The lock made the folder that it lies in: to the plan, which was made without one, it was absent. */
+static void look_past_lock(struct byoh_session *session)
+{
+	if (!session->lock || !byoh_host_lock_made_home(session->lock))
+		return;
+	for (size_t i = 0; i < session->plan->step_count; i++) {
+		const struct byoh_step *step = &session->plan->steps[i];
+
+		for (size_t k = 0; k < step->action_count; k++)
+			if (step->actions[k].kind == BYOH_ACTION_DIRECTORY &&
+			    strcmp(step->actions[k].subject, BYOH_HOME) == 0)
+				step->actions[k].state = BYOH_STATE_ABSENT;
+	}
+}
+
 /* The plan that the operator approved is the plan that is carried out, or nothing is. */
 static int check_approved_plan(struct byoh_session *session, struct byoh_error *err)
 {
@@ -39,6 +54,7 @@ static int check_approved_plan(struct byoh_session *session, struct byoh_error *
 
 	if (!session->options.plan)
 		return 0;
+	look_past_lock(session);
 	r = byoh_read_named_file(session->options.plan, PLAN_MAX, &approved, err);
 	if (r == 0)
 		r = byoh_plan_json(session->plan, &session->plan_input, &made, err);
@@ -174,7 +190,15 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 		byoh_report_line(session, "nothing to do: %s %s is installed as configured",
 				 session->plan_input.manifest->name, session->plan_input.manifest->version);
 	}
-	return r < 0 || !session->options.json ? r : tell_json(session, err);
+	if (r < 0 || !session->options.json)
+		return r;
+	r = tell_json(session, err);
+	if (r == 0 || !(session->changes || unsettled))
+		return r;
+	/* The host has changed: no exit code may say otherwise. */
+	clearerr(stdout);
+	byoh_report_warning("%s", err->message);
+	return 0;
 }
 
 static int run(struct byoh_session *session, struct byoh_error *err)
