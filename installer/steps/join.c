@@ -168,6 +168,9 @@ static int agent_folders(const struct byoh_plan_input *input, struct byoh_step *
 {
 	int rc = byoh_step_directory(step, "/var/lib/byoh/bundles", 0755, false, err);
 
+	/* Its key and certificate come to lie here, and made by the agent others could look in. */
+	if (!rc)
+		rc = byoh_step_directory(step, BYOH_AGENT_FOLDER, 0700, true, err);
 	if (!rc)
 		rc = byoh_steps_text(input, step, "/etc/tmpfiles.d/byoh.conf", 0644,
 				     "d /run/cluster-api 0755 root root -\n", err);

@@ -18,7 +18,8 @@
 #define BYOH_CNI_BIN "/opt/cni/bin"
 #define BYOH_CNI_CONFIG "/etc/cni/net.d"
 #define BYOH_AGENT_BOOTSTRAP "/etc/byoh/bootstrap-kubeconfig.conf"
-#define BYOH_AGENT_CONFIG "/root/.byoh/config"
+#define BYOH_AGENT_FOLDER "/root/.byoh"
+#define BYOH_AGENT_CONFIG BYOH_AGENT_FOLDER "/config"
 #define BYOH_AGENT_ENVIRONMENT "/etc/byoh/agent.env"
 
 /* The builders, in the order of the table. */
