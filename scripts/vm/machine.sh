@@ -6,6 +6,7 @@
 #   vm_world_start build/vm/mytest        namespaces of our own; all that runs in them dies with this shell
 #   vm_link_start                         a private link, 10.99.0.1/24 on our side
 #   vm_start [--link] [--memory MiB]      a machine with a fresh disk; with --link it is 10.99.0.2
+#                                         --base RAW: a disk of the caller's instead, which stays as it is
 #   vm_run [-t SECONDS] [-f] 'commands'   runs them in it: their output, their exit code; -f shows it as it comes
 #   vm_copy_in FILE... FOLDER             into the machine
 #   vm_copy_out FILE TARGET               out of it
@@ -156,15 +157,16 @@ vm_wait() {
 	vm_fail "no '$2' from the machine in $1 s; console: $vm_log"
 }
 
-# vm_start [--link] [--memory MiB] [--again]
+# vm_start [--link] [--memory MiB] [--again] [--base RAW]
 vm_start() {
-	local again=''
+	local again='' base=''
 	vm_link=
 	vm_memory=2048
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--link) vm_link=1 ;;
 		--again) again=1 ;;
+		--base) base=$2 && shift ;;
 		--memory) vm_memory=$2 && shift ;;
 		*) vm_fail "vm_start: unknown option $1" || return ;;
 		esac
@@ -177,7 +179,11 @@ vm_start() {
 		mkfifo "$vm_dir/control.in" "$vm_dir/control.out"
 		# Open for both directions: so neither end ever waits for the other to open it, and none sees an end.
 		exec {vm_in}<>"$vm_dir/control.in" {vm_out}<>"$vm_dir/control.out"
-		qemu-img create -q -f qcow2 -F qcow2 -b "$vm_root/disk.qcow2" "$vm_dir/disk.qcow2" || return
+		if [ -n "$base" ]; then
+			qemu-img create -q -f qcow2 -F raw -b "$base" "$vm_dir/disk.qcow2" || return
+		else
+			qemu-img create -q -f qcow2 -F qcow2 -b "$vm_root/disk.qcow2" "$vm_dir/disk.qcow2" || return
+		fi
 	fi
 	vm_power_on || return
 	[ -z "$vm_link" ] || vm_link_configure
