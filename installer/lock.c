@@ -80,9 +80,12 @@ static int write_holder(int fd, unsigned int made, struct byoh_error *err)
 	char text[128];
 	int size = snprintf(text, sizeof(text), "%ld %llu %u\n", (long)getpid(), start_time(), made);
 
-	if (ftruncate(fd, 0) < 0)
-		return byoh_fail_errno(err, "cannot write %s", LOCK_PATH);
-	return byoh_pwrite_all(fd, text, (size_t)size, 0, err);
+	/* Over what a killed run left, and shortened after: a full disk must not keep its undo away. */
+	int r = byoh_pwrite_all(fd, text, (size_t)size, 0, err);
+
+	if (r < 0)
+		return byoh_error_wrap(err, r, "%s", LOCK_PATH);
+	return ftruncate(fd, size) < 0 ? byoh_fail_errno(err, "cannot write %s", LOCK_PATH) : 0;
 }
 
 /* 1: the file that was opened has been removed by its holder; try again. */
@@ -167,6 +170,11 @@ void byoh_host_lock_free(struct byoh_host_lock *lock)
 void byoh_host_lock_freep(struct byoh_host_lock **lock)
 {
 	byoh_host_lock_free(*lock);
+}
+
+bool byoh_host_lock_made_home(const struct byoh_host_lock *lock)
+{
+	return lock->made > 0;
 }
 
 bool byoh_host_lock_exists(const struct byoh_host *host)

@@ -19,6 +19,8 @@ void byoh_host_lock_free(struct byoh_host_lock *lock);
 void byoh_host_lock_freep(struct byoh_host_lock **lock);
 #define CLEANUP_HOST_LOCK __attribute__((cleanup(byoh_host_lock_freep)))
 
+/* Was BYOH_HOME not there before the lock was taken? */
+bool byoh_host_lock_made_home(const struct byoh_host_lock *lock);
 /* Did a killed process leave its lock file behind, or is one at work? */
 bool byoh_host_lock_exists(const struct byoh_host *host);
 
