@@ -31,8 +31,11 @@ static int use_token_file(struct byoh_config *config, const char *path, struct b
 
 	if (r < 0)
 		return r;
-	if (text.data)
-		text.data[strcspn(text.data, " \t\r\n")] = '\0';
+	/* What stands behind the token is an editor's; in it, it means that this is no token. */
+	while (text.size && strchr(" \t\r\n", text.data[text.size - 1]))
+		text.data[--text.size] = '\0';
+	if (text.size && strlen(text.data) != text.size)
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "%s holds a zero byte, and no token", path);
 	r = byoh_join_use_token(config, byoh_buffer_text(&text), err);
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
