@@ -283,10 +283,15 @@ const char *byoh_record_type(const struct byoh_yaml *record)
 
 bool byoh_journal_is_committed(const struct byoh_journal_text *text)
 {
-	for (size_t i = 0; i < text->count; i++)
-		if (strcmp(byoh_record_type(text->records[i]), "commit") == 0)
-			return true;
-	return false;
+	bool committed = false;
+
+	/* A commit that could not be stored safely is undone, and its record stands there all the same. */
+	for (size_t i = 0; i < text->count; i++) {
+		const char *type = byoh_record_type(text->records[i]);
+
+		committed = (committed || strcmp(type, "commit") == 0) && strcmp(type, "rollback") != 0;
+	}
+	return committed;
 }
 
 int byoh_journal_newest(const struct byoh_host *host, uint64_t *ret, struct byoh_error *err)

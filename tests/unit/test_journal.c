@@ -91,6 +91,22 @@ static void test_records_are_read_as_written(void **state)
 	assert_true(byoh_journal_is_committed(text));
 }
 
+/* Its sync failed, and it was undone: who is cut off in that undo must go on with it. */
+static void test_a_commit_that_was_taken_back_is_none(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP_BUFFER struct byoh_buffer bytes = { 0 };
+	CLEANUP_JOURNAL_TEXT struct byoh_journal_text *text = NULL;
+	CLEANUP_JOURNAL struct byoh_journal *journal = NULL;
+
+	assert_int_equal(byoh_journal_create(&fixture->host, &journal, NULL), 0);
+	add_record(journal, "begin", 1);
+	add_record(journal, "commit", 2);
+	add_record(journal, "rollback", 3);
+	assert_int_equal(byoh_journal_read(&fixture->host, byoh_journal_number(journal), &text, NULL), 0);
+	assert_false(byoh_journal_is_committed(text));
+}
+
 static size_t count_lines(const char *bytes, size_t size)
 {
 	size_t lines = 0;
@@ -191,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_records_are_read_as_written, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_commit_that_was_taken_back_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_every_cut_is_survived, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_zeros_at_the_end_are_a_torn_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_damage_in_the_middle_is_refused, set_up, tear_down),
