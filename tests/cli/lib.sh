@@ -133,8 +133,9 @@ node_spec() {
 		*) add_part "$dir" "$name" v1.34.1 "/usr/local/bin/$name" 0755 ;;
 		esac
 	done
-	printf '#!/bin/sh\n' >"$dir/bridge"
+	printf '#!/bin/sh\n' | tee "$dir/bridge" >"$dir/xtables-nft-multi"
 	add_part "$dir" bridge 1.8.0 /opt/cni/bin/bridge 0755
+	add_part "$dir" xtables-nft-multi 1.8.9 /usr/local/lib/byoh/xtables-nft-multi 0755
 	mkdir -p "$dir/image"
 	echo pause >"$dir/image/pause"
 	"$here/../../payloads/make-oci-archive" --name registry.k8s.io/pause:3.10 --root "$dir/image" \
