@@ -175,7 +175,7 @@ static bool asks_for(int argc, char **argv, const char *option)
 	return false;
 }
 
-/* A run ends in order: Ctrl-C undoes, a lost terminal or reader does not stop it half-way. */
+/* A run ends in order: Ctrl-C undoes, and nothing that can be ignored stops it half-way. */
 static void handle_signals(void)
 {
 	struct sigaction action = { .sa_handler = cancel };
@@ -184,6 +184,7 @@ static void handle_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(2), and undone */
 }
 
 /* Nobody may take silence for an answer: a full disk behind standard output is a failure. */

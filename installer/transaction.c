@@ -23,6 +23,14 @@ struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, si
 	return i == plan->step_count + 1 ? &transaction->release : NULL;
 }
 
+/* A folder that has been moved elsewhere by a link is the host's doing, and nothing has been changed yet. */
+static int refuse_link(int r, struct byoh_error *err)
+{
+	if (err && (r == -ELOOP || r == -EXDEV))
+		err->kind = BYOH_ERROR_PREFLIGHT;
+	return r;
+}
+
 static int check_all(struct byoh_plan *plan, const struct byoh_action_context *context,
 		     size_t *ret_changes, bool *ret_later, struct byoh_error *err)
 {
@@ -37,7 +45,7 @@ static int check_all(struct byoh_plan *plan, const struct byoh_action_context *c
 			int r = byoh_action_check(context, action, err);
 
 			if (r < 0)
-				return r;
+				return refuse_link(r, err);
 			*ret_changes += byoh_action_is_change(action);
 			*ret_later |= action->state == BYOH_STATE_LATER;
 		}

@@ -125,8 +125,8 @@ static int report_open(int fd, const char *path, struct byoh_error *err)
 {
 	if (fd == -ELOOP || fd == -EXDEV)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, -fd,
-				 "%s: a symbolic link or \"..\" stands in the way, which is never followed",
-				 path);
+				 "%s: a symbolic link or \"..\" stands in the way, which is never followed; "
+				 "put a folder or a bind mount in its place", path);
 	if (fd < 0) {
 		errno = -fd;
 		return byoh_fail_errno(err, "cannot open %s", path);
