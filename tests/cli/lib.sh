@@ -11,6 +11,7 @@ mounts=()
 
 end() {
 	local mount
+	[ "$BASHPID" = $$ ] || return 0
 	for mount in "${mounts[@]}"; do
 		umount -l "$mount" 2>/dev/null || true
 	done
