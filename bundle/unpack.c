@@ -13,6 +13,7 @@
 
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
@@ -193,6 +194,16 @@ static int frame_is_damaged(const struct byoh_frame *frame, struct byoh_error *e
 			 (unsigned long long)frame->stored_offset);
 }
 
+/* A host without the memory for the window must not be told that its medium is bad. */
+static int decoder_failed(const struct byoh_frame *frame, size_t code, struct byoh_error *err)
+{
+	if (ZSTD_getErrorCode(code) != ZSTD_error_memory_allocation)
+		return frame_is_damaged(frame, err);
+	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM,
+			 "out of memory: decoding needs %llu MiB for each of its threads",
+			 (unsigned long long)(((uint64_t)1 << frame->window_log) >> 20) + 2);
+}
+
 /* One frame and no other, and one that says a checksum: only this keeps an eye on the bytes between the
  * block's digest and the end of the decoder. */
 static int check_frame_header(const struct byoh_frame *frame, const struct block *block,
@@ -221,7 +232,9 @@ static int decode_block(struct pass *pass, struct decoder *decoder, const struct
 		if (*rest == 0)
 			return frame_is_damaged(frame, err); /* bytes behind the frame's end */
 		*rest = ZSTD_decompressStream(decoder->zstd, &out, &in);
-		if (ZSTD_isError(*rest) || out.pos > frame->plain_size - *plain)
+		if (ZSTD_isError(*rest))
+			return decoder_failed(frame, *rest, err);
+		if (out.pos > frame->plain_size - *plain)
 			return frame_is_damaged(frame, err);
 		r = write_plain(pass, frame->plain_offset + *plain, decoder->output, out.pos, err);
 		if (r < 0)
