@@ -211,6 +211,19 @@ int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error
 	return r < 0 ? r : read_policy(doc, ret, err);
 }
 
+/* The signature covers the config's bytes alone: a stick could put another CA beside a signed config. Tokens
+ * are secrets that come on their own ways, and are worth nothing without the CA. */
+static const char *uncovered_file(const struct byoh_config *config)
+{
+	if (config->cluster.ca_file && !config->cluster.ca_pin)
+		return config->cluster.ca_file;
+	if (config->cluster.kubeconfig_file)
+		return config->cluster.kubeconfig_file;
+	if (config->kube_proxy.kubeconfig_file)
+		return config->kube_proxy.kubeconfig_file;
+	return config->cni.conflist_file;
+}
+
 int byoh_discover_check_policy(const struct byoh_policy *policy, const struct byoh_config *config,
 			       bool signed_, struct byoh_error *err)
 {
@@ -220,6 +233,12 @@ int byoh_discover_check_policy(const struct byoh_policy *policy, const struct by
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: only signed configurations are taken here (policy."
 				 "requireConfigSignature), and %s.sig is missing", path, path);
+	if ((policy->config_signature || config->policy.config_signature) && uncovered_file(config))
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "%s: it names the file \"%s\", which its signature does not cover, and only "
+				 "signed configurations are taken here; give the CA as data: or with a pin:, "
+				 "and the rest by `join` or in the bundle",
+				 path, uncovered_file(config));
 	if (config->policy.threshold < policy->threshold)
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: its policy.threshold is %llu and this host's own is %u, which a "

@@ -162,8 +162,9 @@ static int parse(const struct byoh_verb *verb, int argc, char **argv, struct byo
 	ret->arguments = argv + optind;
 	ret->argument_count = (size_t)(argc - optind);
 	if (ret->argument_count > verb->arguments)
-		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "%s: unexpected \"%s\"", verb->name,
-				 argv[optind + (int)verb->arguments]);
+		/* Not echoed: it may be a token that lacks its option. */
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "%s takes %s", verb->name,
+				 verb->arguments ? "one argument" : "options only");
 	return 0;
 }
 

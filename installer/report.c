@@ -31,8 +31,7 @@ void byoh_report_warning(const char *fmt, ...)
 	fprintf(stderr, "warning: %s\n", message);
 }
 
-int byoh_report_key(const struct byoh_session *session, const struct byoh_public_key *key,
-		    struct byoh_error *err)
+int byoh_report_key(const struct byoh_public_key *key, struct byoh_error *err)
 {
 	char hex[BYOH_DIGEST_HEX_SIZE];
 	struct byoh_digest id;
@@ -41,8 +40,9 @@ int byoh_report_key(const struct byoh_session *session, const struct byoh_public
 	if (r < 0)
 		return r;
 	byoh_digest_hex(&id, hex);
-	byoh_report_line(session, "this host trusts no key yet; the bundle is signed by\n  %s\n"
-				  "compare it with what the publisher told you", hex);
+	/* With --quiet too: whom a host trusts from now on is never decided in silence. */
+	fprintf(stderr, "this host trusts no key yet; the bundle is signed by\n  %s\n"
+			"compare it with what the publisher told you\n", hex);
 	return 0;
 }
 

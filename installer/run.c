@@ -35,7 +35,8 @@ struct stream {
 struct child {
 	pid_t pid;
 	int ended; /* eventfd, readable once the child has ended and before it is reaped */
-	bool killed;
+	bool killed, cancelled;
+	const atomic_bool *cancel;
 	struct stream streams[2];
 	struct timespec deadline;
 };
@@ -219,6 +220,26 @@ static int read_stream(struct stream *stream, struct byoh_error *err)
 	return 0;
 }
 
+/* Signals are held back while the flag is looked at and let in while poll sleeps, so that one that sets the
+ * flag in between ends the sleep. */
+static int poll_or_cancel(struct child *child, struct pollfd *polls, size_t count)
+{
+	int left = milliseconds_left(&child->deadline);
+	struct timespec limit = { .tv_sec = left / 1000, .tv_nsec = (left % 1000) * 1000000L };
+	sigset_t all, before;
+	int ready;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (child->cancel && atomic_load(child->cancel) && !child->killed) {
+		child->cancelled = child->killed = true;
+		kill(-child->pid, SIGKILL);
+	}
+	ready = ppoll(polls, count, child->killed ? NULL : &limit, &before);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ready;
+}
+
 /* Until the program has ended; a daemon that it left behind may hold the pipes open for ever. */
 static int follow(struct child *child, struct byoh_error *err)
 {
@@ -231,8 +252,7 @@ static int follow(struct child *child, struct byoh_error *err)
 		for (size_t i = 0; i < ARRAY_SIZE(child->streams); i++)
 			polls[i + 1] = (struct pollfd){ .fd = child->streams[i].fd,
 							.events = POLLIN };
-		ready = poll(polls, ARRAY_SIZE(polls),
-			     child->killed ? -1 : milliseconds_left(&child->deadline));
+		ready = poll_or_cancel(child, polls, ARRAY_SIZE(polls));
 		if ((ready == 0 && !milliseconds_left(&child->deadline)) || failure) {
 			if (!child->killed)
 				kill(-child->pid, SIGKILL);
@@ -314,6 +334,7 @@ static int start_and_wait(const struct byoh_run *run, const char *path, int *ret
 	clock_gettime(CLOCK_MONOTONIC, &child.deadline);
 	child.deadline.tv_sec += timeout;
 	child.ended = ended;
+	child.cancel = run->cancel;
 	child.streams[0] = (struct stream){ .fd = TAKE_FD(read_output), .buffer = run->output };
 	child.streams[1] = (struct stream){ .fd = TAKE_FD(read_errors), .buffer = run->errors };
 	rc = wait_for(&child, ret_status, err);
@@ -321,6 +342,9 @@ static int start_and_wait(const struct byoh_run *run, const char *path, int *ret
 		byoh_cleanup_fd(&child.streams[i].fd);
 	if (rc < 0)
 		return rc;
+	if (child.cancelled)
+		return byoh_fail(err, BYOH_ERROR_INTERRUPTED, EINTR, "interrupted while %s ran",
+				 run->argv[0]);
 	if (child.killed)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ETIMEDOUT,
 				 "%s did not end within %u seconds and was killed", run->argv[0],

@@ -3,6 +3,8 @@
 #ifndef BYOH_INSTALLER_RUN_H
 #define BYOH_INSTALLER_RUN_H
 
+#include <stdatomic.h>
+
 #include "bundle/base/buffer.h"
 #include "bundle/base/error.h"
 
@@ -11,6 +13,7 @@ struct byoh_run {
 	const char *input;	 /* bytes for stdin; NULL: /dev/null */
 	size_t input_size;
 	int input_fd;		 /* instead of input, if > 0: becomes stdin */
+	const atomic_bool *cancel;    /* may be NULL; once true the program is killed: BYOH_ERROR_INTERRUPTED */
 	unsigned int timeout_seconds; /* 0: 300; then SIGKILL and -ETIMEDOUT */
 	struct byoh_buffer *output;   /* stdout, and stderr where errors is NULL; NULL: thrown away */
 	struct byoh_buffer *errors;   /* stderr apart */

@@ -114,9 +114,11 @@ static int open_kept(struct byoh_session *session, struct byoh_error *err)
 	if (fd < 0)
 		return byoh_error_wrap(err, fd, "the copy of the installed bundle is lost");
 	r = byoh_bundle_open_fd(fd, path, &session->bundle, err);
-	if (r == 0)
-		fd = -1;
-	return r;
+	if (r < 0)
+		return r;
+	fd = -1;
+	session->bundle_is_kept = true;
+	return 0;
 }
 
 static int open_any(struct byoh_session *session, const char *path, struct byoh_error *err)
@@ -185,8 +187,18 @@ static int make_keyring(struct byoh_session *session, int root, struct byoh_erro
  * decided to trust it, and is shown whom. */
 static int trust_self(struct byoh_session *session, struct byoh_error *err)
 {
+	size_t count;
+
 	if (session->host_has_pins || session->options.key_count || !session->bundle_is_self)
 		return 0;
+	/* Anybody can add a signature to a good file; a stranger's must not be pinned along with the
+	 * publisher's. */
+	byoh_bundle_signatures(session->bundle, &count);
+	if (count > 1)
+		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+				 "the bundle is signed by %zu keys and this host trusts none yet; name those "
+				 "to trust with --key FILE (`inspect --signatures` lists them)",
+				 count);
 	return byoh_bundle_add_signers(session->bundle, session->keyring, err);
 }
 
@@ -196,16 +208,33 @@ static int note_pins(struct byoh_session *session, struct byoh_error *err)
 	size_t count;
 	int r = 0;
 
-	if (session->host_has_pins)
+	if (session->host_has_pins || session->bundle_is_kept)
 		return 0;
 	signatures = byoh_bundle_signatures(session->bundle, &count);
 	for (size_t i = 0; i < count && session->pin_count < BYOH_SESSION_KEYS_MAX && r == 0; i++) {
 		if (!byoh_keyring_has(session->keyring, &signatures[i].key))
 			continue;
 		session->pins[session->pin_count++] = signatures[i].key;
-		r = byoh_report_key(session, &signatures[i].key, err);
+		r = byoh_report_key(&signatures[i].key, err);
 	}
 	return r;
+}
+
+/* What is installed has been accepted once: a release that was gone back to may lie below the floor. */
+static bool is_installed(const struct byoh_session *session)
+{
+	char hex[BYOH_DIGEST_HEX_SIZE];
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	return session->state && session->state->release_id && strcmp(session->state->release_id, hex) == 0;
+}
+
+/* A release that was accepted with --key, on a host that trusts others, stays what is installed. */
+static int trust_kept(struct byoh_session *session, struct byoh_error *err)
+{
+	if (!session->bundle_is_kept || !is_installed(session))
+		return 0;
+	return byoh_bundle_add_signers(session->bundle, session->keyring, err);
 }
 
 /* Everybody who counts in this run, less the revoked ones. These go last: a host that took a key back and
@@ -218,17 +247,10 @@ static int decide_trust(struct byoh_session *session, struct byoh_error *err)
 	if (r == 0)
 		r = trust_self(session, err);
 	if (r == 0)
+		r = trust_kept(session, err);
+	if (r == 0)
 		r = byoh_keyring_add_directory(session->keyring, root, KEYS_REVOKED, true, err);
 	return r < 0 ? r : byoh_discover_policy(root, &session->policy, err);
-}
-
-/* What is installed has been accepted once: a release that was gone back to may lie below the floor. */
-static bool is_installed(const struct byoh_session *session)
-{
-	char hex[BYOH_DIGEST_HEX_SIZE];
-
-	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
-	return session->state && session->state->release_id && strcmp(session->state->release_id, hex) == 0;
 }
 
 static int authenticate(struct byoh_session *session, struct byoh_error *err)

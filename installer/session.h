@@ -44,6 +44,7 @@ struct byoh_session {
 	struct byoh_config *config;
 	struct byoh_bundle *bundle;
 	bool bundle_is_self;		 /* behind this executable */
+	bool bundle_is_kept;		 /* the installed release's own, which only root could put there */
 	struct byoh_keyring *keyring;
 	bool host_has_pins;
 	struct byoh_policy policy;	 /* the host's own */

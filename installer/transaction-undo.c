@@ -104,14 +104,15 @@ static void undo_one(struct undo *undo, const struct byoh_yaml *record, bool set
 		return;
 	r = byoh_before_read(record, &before, &failure);
 	ops = r == 0 ? byoh_action_ops(before.kind) : NULL;
-	if (ops && (ops->on_disk || undo->runtime)) {
-		if (!settle)
-			r = ops->revert(&undo->context, &before, &failure);
-		else if (ops->settle)
-			r = ops->settle(&undo->context, &before, &failure);
-	}
+	if (ops && !settle && (ops->on_disk || undo->runtime))
+		r = ops->revert(&undo->context, &before, &failure);
 	if (r < 0)
 		fail(undo, &failure);
+	/* Everything is back; a service that does not come up for another reason must not keep every later
+	 * run from its work. */
+	if (r == 0 && ops && settle && ops->settle && (ops->on_disk || undo->runtime) &&
+	    ops->settle(&undo->context, &before, &failure) < 0)
+		byoh_observer_warn(undo->context.observer, "%s", failure.message);
 	byoh_before_release(&before);
 }
 

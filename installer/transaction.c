@@ -433,6 +433,7 @@ int byoh_transaction_run(const struct byoh_transaction_input *input, struct byoh
 		.host = transaction.host,
 		.plan = input->plan,
 		.observer = input->observer,
+		.cancel = input->cancel,
 		.before_folder = transaction.before_folder,
 		.open_blob = byoh_transaction_open_blob,
 		.blob_context = &transaction,

@@ -33,6 +33,7 @@ struct byoh_action_context {
 	const char *before_folder;	/* "/var/lib/byoh/before/NUMBER" */
 	const struct byoh_plan *plan;	/* whose states tell what changes in this run; NULL on recovery */
 	const struct byoh_observer *observer;
+	const atomic_bool *cancel;	/* NULL on recovery: an undo is not interrupted */
 	/* Opens an image blob for reading. NULL on recovery. */
 	int (*open_blob)(void *context, const struct byoh_digest *digest, struct byoh_error *err);
 	void *blob_context;

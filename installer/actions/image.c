@@ -162,7 +162,7 @@ static int import(const struct byoh_action_context *context, const struct byoh_a
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
 	struct writer writer = { .context = context, .image = action->image };
 	struct byoh_run run = { .argv = label ? pinned : plain, .output = &output,
-				.timeout_seconds = IMPORT_TIMEOUT };
+				.timeout_seconds = IMPORT_TIMEOUT, .cancel = context->cancel };
 	pthread_t thread;
 	int ends[2];
 	int r;

@@ -116,9 +116,12 @@ static void add_last_words(const char *unit, struct byoh_error *err)
 static int control(const struct byoh_action_context *context, const char *verb, const char *unit,
 		   struct byoh_error *err)
 {
-	if (context->host->booting)
-		return byoh_run_simple(err, "systemctl", "--no-block", verb, "--", unit, NULL);
-	return byoh_run_simple(err, "systemctl", verb, "--", unit, NULL);
+	const char *const queue[] = { "systemctl", "--no-block", verb, "--", unit, NULL };
+	const char *const wait[] = { "systemctl", verb, "--", unit, NULL };
+	const struct byoh_run run = { .argv = context->host->booting ? queue : wait,
+				      .cancel = context->cancel };
+
+	return byoh_run_checked(&run, err);
 }
 
 static int apply_unit(const struct byoh_action_context *context, const struct byoh_action *action,

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
+#include <sys/time.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -270,6 +272,31 @@ static void test_no_descriptor_leaks(void **state)
 	assert_int_equal(first, second);
 }
 
+static atomic_bool cancelled;
+
+static void set_cancelled(int signal_number)
+{
+	(void)signal_number;
+	atomic_store(&cancelled, true);
+}
+
+static void an_interrupt_ends_the_program(void **state)
+{
+	const char *const argv[] = { "sleep", "60", NULL };
+	struct byoh_run run = { .argv = argv, .cancel = &cancelled };
+	struct sigaction action = { .sa_handler = set_cancelled };
+	struct itimerval soon = { .it_value = { .tv_usec = 50000 } };
+	struct byoh_error err = BYOH_ERROR_INIT;
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+	assert_int_equal(byoh_run(&run, &status, &err), -EINTR);
+	assert_int_equal(err.kind, BYOH_ERROR_INTERRUPTED);
+	assert_int_equal(status, 128 + SIGKILL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_missing_program),
 		cmocka_unit_test(test_checked_tells_the_last_line),
 		cmocka_unit_test(test_closed_standard_descriptors),
+		cmocka_unit_test(an_interrupt_ends_the_program),
 		cmocka_unit_test(test_no_descriptor_leaks),
 	};
 
