@@ -73,6 +73,17 @@ int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
 	return byoh_state_read(session->host, &session->state, err);
 }
 
+int byoh_session_settle_host(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = byoh_session_take_host(session, err);
+
+	if (r != -EBUSY)
+		return r;
+	byoh_report_warning("%s; what follows may be half-way", err->message);
+	*err = (struct byoh_error)BYOH_ERROR_INIT;
+	return 0;
+}
+
 /* Without /proc (an empty chroot) the kernel still tells how the program was started. */
 static int open_self(struct byoh_session *session, struct byoh_error *err)
 {

@@ -65,6 +65,8 @@ BYOH_MUST_CHECK int byoh_session_enter_host(struct byoh_session *session, struct
 BYOH_MUST_CHECK int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err);
 /* One run at a time; settles what an earlier run left open. Needs byoh_session_enter_host. */
 BYOH_MUST_CHECK int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err);
+/* The same for verbs that only look: while another run is at work they look all the same, and say so. */
+BYOH_MUST_CHECK int byoh_session_settle_host(struct byoh_session *session, struct byoh_error *err);
 /* Opens and authenticates a bundle: --from, else the one behind this executable, else the installed
  * release's. path overrides (NULL: by these rules). */
 BYOH_MUST_CHECK int byoh_session_open_bundle(struct byoh_session *session, const char *path,

@@ -56,6 +56,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	int r = byoh_session_enter_host(session, err);
 
+	if (r == 0)
+		r = byoh_session_settle_host(session, err);
 	if (r == 0 && (!session->state || !session->state->release_id))
 		return tell_absent(session, err);
 	if (r == 0)

@@ -35,6 +35,8 @@ static int verify_installed(struct byoh_session *session, struct byoh_error *err
 	int r = byoh_session_enter_host(session, err);
 
 	if (r == 0)
+		r = byoh_session_settle_host(session, err);
+	if (r == 0)
 		r = byoh_session_open_installed(session, err);
 	if (r == 0)
 		r = byoh_session_load_config(session, err);
