@@ -31,7 +31,8 @@ void byoh_report_warning(const char *fmt, ...)
 	fprintf(stderr, "warning: %s\n", message);
 }
 
-int byoh_report_key(const struct byoh_public_key *key, struct byoh_error *err)
+int byoh_report_key(const struct byoh_session *session, const struct byoh_public_key *key,
+		    struct byoh_error *err)
 {
 	char hex[BYOH_DIGEST_HEX_SIZE];
 	struct byoh_digest id;
@@ -40,10 +41,22 @@ int byoh_report_key(const struct byoh_public_key *key, struct byoh_error *err)
 	if (r < 0)
 		return r;
 	byoh_digest_hex(&id, hex);
-	/* With --quiet too: whom a host trusts from now on is never decided in silence. */
-	fprintf(stderr, "this host trusts no key yet; the bundle is signed by\n  %s\n"
-			"compare it with what the publisher told you\n", hex);
+	byoh_report_line(session, "this host trusts no key yet; the bundle is signed by\n  %s\n"
+				  "compare it with what the publisher told you", hex);
 	return 0;
+}
+
+void byoh_report_pins(const struct byoh_session *session)
+{
+	char hex[BYOH_DIGEST_HEX_SIZE];
+	struct byoh_digest id;
+
+	for (size_t i = 0; i < session->pin_count; i++) {
+		if (byoh_public_key_id(&session->pins[i], &id, NULL) < 0)
+			continue;
+		byoh_digest_hex(&id, hex);
+		fprintf(stderr, "this host trusts bundles signed by %s from now on\n", hex);
+	}
 }
 
 static const char *state_of(const struct byoh_step *step)

@@ -226,7 +226,7 @@ static int note_pins(struct byoh_session *session, struct byoh_error *err)
 		if (!byoh_keyring_has(session->keyring, &signatures[i].key))
 			continue;
 		session->pins[session->pin_count++] = signatures[i].key;
-		r = byoh_report_key(&signatures[i].key, err);
+		r = byoh_report_key(session, &signatures[i].key, err);
 	}
 	return r;
 }

@@ -163,6 +163,7 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 	byoh_report_end_progress(session);
 	if (r < 0)
 		return r;
+	byoh_report_pins(session);
 	byoh_report_line(session, "done: %s %s, %zu changes in %.1f s", session->plan_input.manifest->name,
 			 session->plan_input.manifest->version, session->changes, seconds_since(&start));
 	tell_join(session);
