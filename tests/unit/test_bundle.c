@@ -598,6 +598,7 @@ static void two_of_two_keys_must_have_signed(void **state)
 	resign(&fixture->small, signatures, 0, &none);
 	assert_true(authenticate_with(&none, both, 0, &again) < 0);
 	assert_int_equal(last_error.kind, BYOH_ERROR_TRUST);
+	assert_non_null(strstr(last_error.message, "not signed"));
 }
 
 static void a_revoked_key_counts_no_more(void **state)
@@ -750,6 +751,8 @@ static void every_hostility_is_refused(void **state)
 		r = open_copy(fd, &bundle);
 		if (r == 0)
 			r = byoh_bundle_authenticate(bundle, fixture->keyring, 1, &last_error);
+		if (r < 0 && bundle)
+			assert_true(!byoh_bundle_manifest(bundle) && !byoh_bundle_index(bundle));
 		if (r == 0 && hostilities[i].late)
 			r = unpack(bundle, &sink, 2);
 		if (is_refusal(r))

@@ -257,6 +257,24 @@ static void a_folder_that_is_not_there_is_named(void **state)
 	packer.pack.scratch_directory = scratch;
 }
 
+static void what_cannot_get_its_name_is_taken_away(void **state)
+{
+	CLEANUP(packer_end) struct packer packer;
+	CLEANUP_FREE char *path = NULL, *partial = NULL;
+	struct byoh_digest id;
+
+	(void)state;
+	packer_start(&packer);
+	path = packer_path(&packer, "x.bundle");
+	partial = packer_path(&packer, "x.bundle.partial");
+	packer_add_file(&packer, "opt/small", 0644, "text", 4);
+	packer_finish(&packer);
+	packer.pack.key = key;
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(byoh_pack(&packer.pack, path, &id, &err), -EISDIR);
+	assert_false(exists(partial));
+}
+
 static void a_bundle_of_nothing_is_a_bundle(void **state)
 {
 	CLEANUP(packer_end) struct packer packer;
@@ -410,6 +428,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_vanishes_is_noticed),
 		cmocka_unit_test(a_cancel_ends_the_packing),
 		cmocka_unit_test(a_folder_that_is_not_there_is_named),
+		cmocka_unit_test(what_cannot_get_its_name_is_taken_away),
 		cmocka_unit_test(a_bundle_of_nothing_is_a_bundle),
 		cmocka_unit_test(long_names_and_names_beyond_ascii_are_kept),
 		cmocka_unit_test(files_that_are_alike_share_a_frame),
