@@ -13,13 +13,18 @@ kubectl() {
 	control_plane kubectl "$@"
 }
 
-# cluster_wait_object SECONDS KIND NAME    until it exists; `kubectl wait` wants one that does
+# cluster_wait_object KIND NAME    until it exists; `kubectl wait` wants one that does
 cluster_wait_object() {
 	# The watch lists first what is there, so nothing is missed; grep ends at the first hit.
-	grep -q -m1 -x -E "(.*/)?$3" < <(vm_in_world timeout "$1" "${CP_BIN:?}/kubectl" \
-		--kubeconfig "$vm_dir/control-plane/conf/admin.conf" get "$2" --watch -o name 2>/dev/null) && return
-	echo "no $2 $3 after $1 s"
+	grep -q -m1 -x -E "(.*/)?$2" < <(vm_in_world timeout "${vm_patience:?}" "${CP_BIN:?}/kubectl" \
+		--kubeconfig "$vm_dir/control-plane/conf/admin.conf" get "$1" --watch -o name 2>/dev/null) && return
+	echo "no $1 $2 after $vm_patience s"
 	return 1
+}
+
+# cluster_wait_ready KIND NAME
+cluster_wait_ready() {
+	kubectl wait --for=condition=Ready "$1/$2" --timeout="${vm_patience}s"
 }
 
 # site_write FOLDER MODE CA TOKEN    byoh.yaml and its files, for agent or tlsBootstrap

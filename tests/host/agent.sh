@@ -15,11 +15,11 @@ site_write "$host_site" agent "$(control_plane ca)" "$(control_plane token)"
 must "a bare machine boots, with a private link" vm_start --link
 must "the files are brought to it" host_put_site
 must "a bare run installs" host_install --yes
-must "the agent's request appears" cluster_wait_object 120 csr byoh-csr-worker
+must "the agent's request appears" cluster_wait_object csr byoh-csr-worker
 check "it asks for the host's own identity" test \
 	"$(kubectl get csr byoh-csr-worker -o 'jsonpath={.spec.signerName}')" = kubernetes.io/kube-apiserver-client
 must "the request is approved" kubectl certificate approve byoh-csr-worker
-check "the agent writes its kubeconfig, for root alone" guest -t 90 '
+check "the agent writes its kubeconfig, for root alone" guest '
 	until [ -s /root/.byoh/config ]; do sleep 0.5; done
 	test "$(stat -c %a /root/.byoh/config)" = 600
 	test "$(stat -c %a /root/.byoh)" = 700'

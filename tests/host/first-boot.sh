@@ -34,7 +34,7 @@ is_unsettled() {
 }
 
 is_settled() {
-	guest -t 120 'test ! -e /var/lib/byoh/unsettled
+	guest 'test ! -e /var/lib/byoh/unsettled
 		byoh-install status --json >/tmp/status.json || { cat /tmp/status.json; exit 1; }
 		grep -q "\"settled\": true" /tmp/status.json
 		test ! -e /var/lib/byoh/images'

@@ -45,7 +45,7 @@ host_end() {
 host_diagnose() {
 	local log=$host_top/build/logs/$host_name-journal.log
 	[ -n "${vm_out:-}" ] && vm_running || return 0
-	vm_run -t 60 'journalctl -b --no-pager -o short-monotonic; systemctl --failed --no-pager
+	vm_run 'journalctl -b --no-pager -o short-monotonic; systemctl --failed --no-pager
 		ip address; ip route; ls -la /etc/byoh /etc/kubernetes /var/lib/byoh' >"$log" 2>&1 || true
 	echo "==> journal of the machine: $log, console: $vm_log" >&2
 }
@@ -74,14 +74,9 @@ must() {
 	host_failed=$before
 }
 
-# guest [-t SECONDS] COMMANDS    inside the machine, any failing command fails the whole
+# guest COMMANDS    inside the machine, any failing command fails the whole
 guest() {
-	local limit=60
-	if [ "$1" = -t ]; then
-		limit=$2
-		shift 2
-	fi
-	vm_run -t "$limit" "set -eu
+	vm_run "set -eu
 $1"
 }
 
@@ -102,14 +97,14 @@ host_put_site() {
 # host_install [ARG...]    the bare run; the whole output is in build/logs
 host_install() {
 	local log=$host_top/build/logs/$host_name-install.log code=0
-	vm_run -t 600 "cd /root/site && exec ./byoh-install.run $*" >"$log" 2>&1 || code=$?
+	vm_run "cd /root/site && exec ./byoh-install.run $*" >"$log" 2>&1 || code=$?
 	cat "$log"
 	return "$code"
 }
 
 # What an idle second run may not touch: contents, modes, owners, times, links.
 host_fingerprint() {
-	guest -t 120 "find /etc /usr/local /opt /var/lib/kubelet -xdev -printf '%p %y %m %U %G %s %T@ %l\n' | sort
+	guest "find /etc /usr/local /opt /var/lib/kubelet -xdev -printf '%p %y %m %U %G %s %T@ %l\n' | sort
 		find /etc /usr/local /opt -xdev -type f -exec sha256sum {} + | sort -k2
 		systemctl show -p Id,ActiveEnterTimestampMonotonic,MainPID containerd kubelet kube-proxy
 		systemctl show -p Id,UnitFileState,FragmentPath,DropInPaths byoh-hostagent"

@@ -15,9 +15,9 @@ site_write "$host_site" tlsBootstrap "$(control_plane ca)" "$(control_plane toke
 
 proxy_rules() {
 	# The rules for the API server's own service show that kube-proxy saw the cluster and could write.
-	guest -t 120 'until iptables-save -t nat | grep -q "KUBE-SERVICES.*10.96.0.1/32"; do sleep 1; done
+	guest 'until iptables-save -t nat | grep -q "KUBE-SERVICES.*10.96.0.1/32"; do sleep 1; done
 		systemctl is-active kube-proxy
-		timeout 20 bash -c "exec 3<>/dev/tcp/10.96.0.1/443"'
+		timeout 60 bash -c "exec 3<>/dev/tcp/10.96.0.1/443"'
 }
 
 pod_log() {
@@ -32,8 +32,8 @@ must "the files are brought to it" host_put_site
 began=$SECONDS
 must "a bare run installs and joins" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2
-must "the node appears" cluster_wait_object 120 nodes worker
-must "the node becomes Ready" kubectl wait --for=condition=Ready node/worker --timeout=180s
+must "the node appears" cluster_wait_object nodes worker
+must "the node becomes Ready" cluster_wait_ready node worker
 check "its address is the one of the config" test \
 	"$(kubectl get node worker -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')" = "$vm_address"
 check "its label is the one of the config" kubectl get node -l site=private -o name
@@ -41,14 +41,14 @@ check "kube-proxy writes its rules, and the service address works" proxy_rules
 check "no image is collected, since this kubelet knows no pins" \
 	guest 'grep -qx "imageGCHighThresholdPercent: 100" /var/lib/kubelet/config.yaml'
 must "a pod is created" kubectl apply -f "$here/hello.yaml"
-must "the pod runs, its image comes out of the bundle" kubectl wait --for=condition=Ready pod/hello --timeout=120s
+must "the pod runs, its image comes out of the bundle" cluster_wait_ready pod hello
 check "its log is read through the API server" pod_log
 check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
 check "it reaches the API server by its service address" kubectl exec hello -- \
-	sh -c 'nc -w 15 10.96.0.1 443 </dev/null'
-check "status finds no drift" guest -t 120 'byoh-install status'
+	sh -c 'nc -w 60 10.96.0.1 443 </dev/null'
+check "status finds no drift" guest 'byoh-install status'
 
 must "the machine reboots" vm_reboot
 check "every unit is well after the boot" vm_booted
-check "the pod is started again after the boot" guest -t 180 \
+check "the pod is started again after the boot" guest \
 	'until ctr -n k8s.io tasks ls | grep -c RUNNING | grep -qx 2; do sleep 1; done'
