@@ -111,8 +111,8 @@ static int read_header(struct byoh_bundle *bundle, struct byoh_error *err)
 
 	if (fstat(bundle->fd, &st) < 0)
 		return byoh_fail_errno(err, "cannot look at the file");
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return damaged(err, "not a file");
+	if (!S_ISREG(st.st_mode))
+		return damaged(err, "not a file; a medium has to be mounted first");
 	bundle->file_size = (uint64_t)st.st_size;
 	r = find_start(bundle, err);
 	if (r == 0)
@@ -273,6 +273,24 @@ static int read_manifest(struct byoh_bundle *bundle, struct byoh_error *err)
 }
 
 /* What manifest and index both say must agree, so that a step may believe either. */
+static int check_needs(const struct byoh_bundle *bundle, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest = bundle->manifest;
+	const struct byoh_index *index = bundle->index;
+	uint64_t window = 0, space = 0;
+
+	for (size_t i = 0; i < index->frame_count; i++)
+		if ((uint64_t)1 << index->frames[i].window_log > window)
+			window = (uint64_t)1 << index->frames[i].window_log;
+	/* Cannot wrap: the files lie apart in the tar stream. */
+	for (size_t i = 0; i < index->file_count; i++)
+		space += index->files[i].size;
+	if (window != manifest->largest_window || space != manifest->space ||
+	    index->file_count != manifest->inodes)
+		return damaged(err, "manifest and index name different needs");
+	return 0;
+}
+
 static int check_agreement(const struct byoh_bundle *bundle, struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest = bundle->manifest;
@@ -280,13 +298,7 @@ static int check_agreement(const struct byoh_bundle *bundle, struct byoh_error *
 	const struct byoh_file *tool = byoh_index_find(index, BYOH_EXECUTABLE_PATH);
 	const struct byoh_file *sbom = byoh_index_find(index, BYOH_SBOM_PATH);
 	bool needs_base = bundle->superblock.flags & BYOH_FLAG_NEEDS_BASE;
-	uint64_t window = 0;
 
-	for (size_t i = 0; i < index->frame_count; i++)
-		if ((uint64_t)1 << index->frames[i].window_log > window)
-			window = (uint64_t)1 << index->frames[i].window_log;
-	if (window != manifest->largest_window)
-		return damaged(err, "manifest and index name different windows");
 	if (needs_base == byoh_digest_is_zero(&index->base_id))
 		return damaged(err, "superblock and index disagree about a base release");
 	if (!byoh_digest_is_zero(&manifest->executable_digest) &&
@@ -332,6 +344,8 @@ int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyri
 		r = byoh_index_parse(index_frame(bundle) + BYOH_SKIPPABLE_HEADER_SIZE,
 				     (size_t)bundle->superblock.index_size,
 				     bundle->superblock.payload_size, &bundle->index, err);
+	if (r == 0)
+		r = check_needs(bundle, err);
 	if (r == 0)
 		r = check_agreement(bundle, err);
 	if (r == 0)

@@ -40,6 +40,9 @@ static int make_frame(const struct extraction *extraction, struct byoh_error *er
 
 		if (file->type == BYOH_FILE_DIRECTORY)
 			r = byoh_make_directories(extraction->root_fd, file->path, 0700, err);
+		else if (file->type == BYOH_FILE_SYMLINK && byoh_exists_beneath(extraction->root_fd, file->path))
+			r = byoh_fail(err, BYOH_ERROR_SYSTEM, EEXIST,
+				      "%s exists already; name an empty folder", file->path);
 		else if (file->type == BYOH_FILE_SYMLINK)
 			r = byoh_write_link(extraction->root_fd, file->path, file->target, err);
 	}
