@@ -45,7 +45,7 @@ host_end() {
 host_diagnose() {
 	local log=$host_top/build/logs/$host_name-journal.log
 	[ -n "${vm_out:-}" ] && vm_running || return 0
-	vm_run 'journalctl -b --no-pager -o short-monotonic; systemctl --failed --no-pager
+	vm_run -t 120 'journalctl -b --no-pager -o short-monotonic; systemctl --failed --no-pager
 		ip address; ip route; ls -la /etc/byoh /etc/kubernetes /var/lib/byoh' >"$log" 2>&1 || true
 	echo "==> journal of the machine: $log, console: $vm_log" >&2
 }
