@@ -207,7 +207,7 @@ static void leave_charset(const struct charset *charset)
 
 static int write_tar(struct writer *writer)
 {
-	CLEANUP(leave_charset) struct charset charset = enter_utf8();
+	CLEANUP(leave_charset) struct charset charset __attribute__((unused)) = enter_utf8();
 	CLEANUP(free_archive) struct archive *tar = archive_write_new();
 	int r;
 
