@@ -174,7 +174,8 @@ int byoh_discover_bundle(const char *named, char **ret, struct byoh_error *err)
 				 "%s: this version installs from files and folders only; copy the bundle here",
 				 named);
 	if (stat(named, &st) < 0)
-		return byoh_fail_errno(err, "cannot open %s", named);
+		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "cannot open the bundle %s: %s", named,
+				 strerror(errno));
 	return S_ISDIR(st.st_mode) ? find_in_folder(named, ret, err) : keep(named, ret, err);
 }
 

@@ -146,6 +146,8 @@ static int open_any(struct byoh_session *session, const char *path, struct byoh_
 	r = open_self(session, err);
 	if (r == -ENODATA && session->state && session->state->release_id)
 		return open_kept(session, err);
+	if (r == -ENODATA && err)
+		err->kind = BYOH_ERROR_USAGE; /* nothing is damaged: no bundle was named */
 	return r;
 }
 
@@ -360,6 +362,7 @@ int byoh_session_load_config(struct byoh_session *session, struct byoh_error *er
 					 "no configuration was found: the host is prepared and joins nothing");
 		return byoh_config_default(&session->config, err);
 	}
+	byoh_report_line(session, "configuration: %s", path);
 	r = read_config(session, path, err);
 	if (r == 0)
 		r = apply_policy(session, err);
@@ -379,6 +382,7 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.pins = session->pins,
 		.pin_count = session->pin_count,
 	};
+	byoh_plan_free(TAKE_PTR(session->plan));
 	r = byoh_plan_make(&session->plan_input, &session->plan, err);
 	return r < 0 ? r : byoh_plan_check(session->plan, &session->plan_input, &session->changes, err);
 }
