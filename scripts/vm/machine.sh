@@ -58,12 +58,17 @@ vm_world_start() {
 	local out
 	vm_dir=$(realpath -m "$1")
 	vm_log=$(realpath -m "$vm_scripts/../../build/logs/$(basename "$vm_dir")-console.log")
-	mkdir -p "$vm_dir" "$(dirname "$vm_log")"
+	# What is there already goes, so it has to be a world's: a folder of somebody else is never emptied.
+	if [ -e "$vm_dir" ] && [ ! -f "$vm_dir/.world" ]; then
+		vm_fail "$vm_dir is there and was not made by vm_world_start; remove it yourself" || return
+	fi
+	mkdir -p "$(dirname "$vm_dir")" "$(dirname "$vm_log")"
 	# Whatever runs in the world holds the lock too, and so ends before it.
 	exec {vm_lock}>"$vm_dir.lock"
 	flock -n "$vm_lock" || vm_fail "$vm_dir is in use by another run" || return
 	rm -rf --one-file-system "$vm_dir"
 	mkdir -p "$vm_dir"
+	: >"$vm_dir/.world"
 	: >"$vm_log"
 	mkfifo "$vm_dir/world"
 	exec {out}<>"$vm_dir/world"
