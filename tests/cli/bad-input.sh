@@ -86,7 +86,7 @@ take /etc/passwd
 check "a text file" refused 3 from_it
 take /bin/true
 check "some other program" refused 3 from_it
-check "the bare installer says what it lacks" eval 'refused 3 "$BYOH_INSTALL" install --root "$root" --quiet && says "--from"'
+check "the bare installer says what it lacks" eval 'exits 2 "$BYOH_INSTALL" install --root "$root" --quiet && as_before "$root" && says "--from"'
 
 step "trust"
 from_plain() { "$BYOH_INSTALL" install --from "$work/plain.bundle" --root "$root" --quiet "$@"; }
