@@ -72,9 +72,19 @@ BYOH_MUST_CHECK int byoh_before_write(const struct byoh_before *before, struct b
 BYOH_MUST_CHECK int byoh_before_read(const struct byoh_yaml *record, struct byoh_before *ret,
 				     struct byoh_error *err);
 
+/* For the kinds whose state before is nobody's to keep (table.c). */
+BYOH_MUST_CHECK int byoh_keep_nothing(const struct byoh_action_context *context,
+				      const struct byoh_action *action, struct byoh_before *before,
+				      struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_revert_nothing(const struct byoh_action_context *context,
+					const struct byoh_before *before, struct byoh_error *err);
+
 /* For the kinds that are paths (path.c). */
 BYOH_MUST_CHECK int byoh_path_check_absent(const struct byoh_action_context *context, const char *path,
 					   struct stat *ret, bool *ret_absent, struct byoh_error *err);
+/* The same for an action, whose state becomes "absent" or, for the caller to look closer, "same". */
+BYOH_MUST_CHECK int byoh_path_look(const struct byoh_action_context *context,
+				   struct byoh_action *action, struct stat *ret, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_path_keep(const struct byoh_action_context *context,
 				   const struct byoh_action *action, struct byoh_before *before,
 				   struct byoh_error *err);
@@ -94,6 +104,8 @@ BYOH_MUST_CHECK int byoh_path_topmost_missing(int root_fd, const char *path, cha
 /* Whom the files that are installed belong to: root, or the caller where root is not at work. */
 uid_t byoh_path_owner(void);
 gid_t byoh_path_group(void);
+/* Are they the mode that is asked for and that owner? */
+bool byoh_path_has_rights(const struct stat *st, mode_t mode);
 void byoh_staged_name(uint64_t number, char ret[static 32]);
 
 /* Writes an OCI archive (image-archive.c) with the image's blobs to fd. */
@@ -102,5 +114,8 @@ BYOH_MUST_CHECK int byoh_image_archive_write(const struct byoh_action_context *c
 					     struct byoh_error *err);
 
 int byoh_before_set(char **field, const char *value, struct byoh_error *err) BYOH_MUST_CHECK;
+/* What stood at a path; not its bytes or target. type: see struct byoh_before. */
+BYOH_MUST_CHECK int byoh_before_set_path(struct byoh_before *before, const struct stat *st,
+					 const char *type, struct byoh_error *err);
 
 #endif

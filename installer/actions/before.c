@@ -27,6 +27,16 @@ int byoh_before_set(char **field, const char *value, struct byoh_error *err)
 	return 0;
 }
 
+int byoh_before_set_path(struct byoh_before *before, const struct stat *st, const char *type,
+			 struct byoh_error *err)
+{
+	before->existed = true;
+	before->mode = st->st_mode & 07777;
+	before->uid = st->st_uid;
+	before->gid = st->st_gid;
+	return byoh_before_set(&before->type, type, err);
+}
+
 int byoh_before_write(const struct byoh_before *before, struct byoh_journal *journal,
 		      struct byoh_error *err)
 {

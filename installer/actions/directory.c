@@ -10,18 +10,12 @@ static int check_directory(const struct byoh_action_context *context, struct byo
 			   struct byoh_error *err)
 {
 	struct stat st;
-	bool absent;
-	int r = byoh_path_check_absent(context, action->subject, &st, &absent, err);
+	int r = byoh_path_look(context, action, &st, err);
 
-	if (r < 0)
-		return r;
-	action->state = absent ? BYOH_STATE_ABSENT : BYOH_STATE_SAME;
-	if (!absent && (!S_ISDIR(st.st_mode) ||
-			(action->strict && ((st.st_mode & 07777) != action->mode ||
-					    st.st_uid != byoh_path_owner() ||
-					    st.st_gid != byoh_path_group()))))
+	if (r == 0 && action->state != BYOH_STATE_ABSENT &&
+	    (!S_ISDIR(st.st_mode) || (action->strict && !byoh_path_has_rights(&st, action->mode))))
 		action->state = BYOH_STATE_DIFFERENT;
-	return 0;
+	return r;
 }
 
 static int keep_directory(const struct byoh_action_context *context, const struct byoh_action *action,
@@ -40,11 +34,7 @@ static int keep_directory(const struct byoh_action_context *context, const struc
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOTDIR,
 				 "%s is no directory, and one is to stand there; move it away",
 				 action->subject);
-	before->existed = true;
-	before->mode = st.st_mode & 07777;
-	before->uid = st.st_uid;
-	before->gid = st.st_gid;
-	return byoh_before_set(&before->type, "directory", err);
+	return byoh_before_set_path(before, &st, "directory", err);
 }
 
 static int set_rights(int root_fd, const char *path, mode_t mode, uid_t uid, gid_t gid,

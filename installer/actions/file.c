@@ -7,12 +7,6 @@
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
 
-static bool has_rights(const struct byoh_action *action, const struct stat *st)
-{
-	return (st->st_mode & 07777) == action->mode && st->st_uid == byoh_path_owner() &&
-	       st->st_gid == byoh_path_group();
-}
-
 static int check_bytes(const struct byoh_action_context *context, struct byoh_action *action,
 		       struct byoh_error *err)
 {
@@ -33,15 +27,12 @@ static int check_file(const struct byoh_action_context *context, struct byoh_act
 		      struct byoh_error *err)
 {
 	struct stat st;
-	bool absent;
-	int r = byoh_path_check_absent(context, action->subject, &st, &absent, err);
+	int r = byoh_path_look(context, action, &st, err);
 
-	if (r < 0)
+	if (r < 0 || action->state == BYOH_STATE_ABSENT || action->create_only)
 		return r;
-	action->state = absent ? BYOH_STATE_ABSENT : BYOH_STATE_SAME;
-	if (absent || action->create_only)
-		return 0;
-	if (S_ISREG(st.st_mode) && has_rights(action, &st) && (uint64_t)st.st_size == action->size)
+	if (S_ISREG(st.st_mode) && byoh_path_has_rights(&st, action->mode) &&
+	    (uint64_t)st.st_size == action->size)
 		return check_bytes(context, action, err);
 	action->state = BYOH_STATE_DIFFERENT;
 	return 0;
@@ -52,13 +43,12 @@ static int check_link(const struct byoh_action_context *context, struct byoh_act
 {
 	CLEANUP_BUFFER struct byoh_buffer target = { 0 };
 	struct stat st;
-	bool absent;
-	int r = byoh_path_check_absent(context, action->subject, &st, &absent, err);
+	int r = byoh_path_look(context, action, &st, err);
 
-	if (r < 0)
+	if (r < 0 || action->state == BYOH_STATE_ABSENT)
 		return r;
-	action->state = absent ? BYOH_STATE_ABSENT : BYOH_STATE_DIFFERENT;
-	if (absent || !S_ISLNK(st.st_mode))
+	action->state = BYOH_STATE_DIFFERENT;
+	if (!S_ISLNK(st.st_mode))
 		return 0;
 	r = byoh_read_link(context->host->root_fd, action->subject, &target, err);
 	if (r == 0 && strcmp(byoh_buffer_text(&target), action->value) == 0)

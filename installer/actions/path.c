@@ -26,6 +26,12 @@ gid_t byoh_path_group(void)
 	return geteuid() == 0 ? 0 : getegid();
 }
 
+bool byoh_path_has_rights(const struct stat *st, mode_t mode)
+{
+	return (st->st_mode & 07777) == mode && st->st_uid == byoh_path_owner() &&
+	       st->st_gid == byoh_path_group();
+}
+
 void byoh_staged_name(uint64_t number, char ret[static 32])
 {
 	snprintf(ret, 32, "%" PRIu64, number);
@@ -41,6 +47,17 @@ int byoh_path_check_absent(const struct byoh_action_context *context, const char
 	if (r < 0 && r != -ENOENT && err)
 		*err = failure;
 	return r == -ENOENT ? 0 : r;
+}
+
+int byoh_path_look(const struct byoh_action_context *context, struct byoh_action *action,
+		   struct stat *ret, struct byoh_error *err)
+{
+	bool absent;
+	int r = byoh_path_check_absent(context, action->subject, ret, &absent, err);
+
+	if (r == 0)
+		action->state = absent ? BYOH_STATE_ABSENT : BYOH_STATE_SAME;
+	return r;
 }
 
 int byoh_path_topmost_missing(int root_fd, const char *path, char **ret, struct byoh_error *err)
@@ -257,11 +274,7 @@ int byoh_path_keep(const struct byoh_action_context *context, const struct byoh_
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EISDIR,
 				 "%s is a directory, and a file is to stand there; move it away",
 				 action->subject);
-	before->existed = true;
-	before->mode = st.st_mode & 07777;
-	before->uid = st.st_uid;
-	before->gid = st.st_gid;
-	r = byoh_before_set(&before->type, type_name(&st), err);
+	r = byoh_before_set_path(before, &st, type_name(&st), err);
 	return r < 0 ? r : keep_image(context, action->subject, before->number, err);
 }
 

@@ -22,16 +22,6 @@ static int check_relabel(const struct byoh_action_context *context, struct byoh_
 	return r;
 }
 
-static int keep_relabel(const struct byoh_action_context *context, const struct byoh_action *action,
-			struct byoh_before *before, struct byoh_error *err)
-{
-	(void)context;
-	(void)action;
-	(void)before;
-	(void)err;
-	return 0;
-}
-
 static int apply_relabel(const struct byoh_action_context *context, const struct byoh_action *action,
 			 uint64_t number, struct byoh_error *err)
 {
@@ -40,15 +30,8 @@ static int apply_relabel(const struct byoh_action_context *context, const struct
 	return byoh_run_simple(err, "restorecon", "-R", "-F", action->subject, NULL);
 }
 
-static int revert_relabel(const struct byoh_action_context *context, const struct byoh_before *before,
-			  struct byoh_error *err)
-{
-	(void)context;
-	(void)before;
-	(void)err;
-	return 0; /* before-images carry their labels; new files go */
-}
-
+/* Nothing to revert: before-images carry their labels, and new files go. */
 const struct byoh_action_ops byoh_relabel_ops = {
-	.check = check_relabel, .keep = keep_relabel, .apply = apply_relabel, .revert = revert_relabel,
+	.check = check_relabel, .keep = byoh_keep_nothing, .apply = apply_relabel,
+	.revert = byoh_revert_nothing,
 };

@@ -30,16 +30,6 @@ static int check_reload(const struct byoh_action_context *context, struct byoh_a
 	return 0;
 }
 
-static int keep_reload(const struct byoh_action_context *context, const struct byoh_action *action,
-		       struct byoh_before *before, struct byoh_error *err)
-{
-	(void)context;
-	(void)action;
-	(void)before;
-	(void)err;
-	return 0;
-}
-
 static int apply_reload(const struct byoh_action_context *context, const struct byoh_action *action,
 			uint64_t number, struct byoh_error *err)
 {
@@ -49,15 +39,7 @@ static int apply_reload(const struct byoh_action_context *context, const struct 
 	return byoh_run_simple(err, "systemctl", "daemon-reload", NULL);
 }
 
-static int revert_reload(const struct byoh_action_context *context, const struct byoh_before *before,
-			 struct byoh_error *err)
-{
-	(void)context;
-	(void)before;
-	(void)err;
-	return 0; /* the files are not back yet: settle_reload */
-}
-
+/* Not at the revert, when the files are not back yet. */
 static int settle_reload(const struct byoh_action_context *context, const struct byoh_before *before,
 			 struct byoh_error *err)
 {
@@ -65,6 +47,6 @@ static int settle_reload(const struct byoh_action_context *context, const struct
 }
 
 const struct byoh_action_ops byoh_reload_ops = {
-	.check = check_reload, .keep = keep_reload, .apply = apply_reload, .revert = revert_reload,
-	.settle = settle_reload,
+	.check = check_reload, .keep = byoh_keep_nothing, .apply = apply_reload,
+	.revert = byoh_revert_nothing, .settle = settle_reload,
 };

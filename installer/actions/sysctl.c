@@ -29,6 +29,17 @@ static int key_path(const char *key, char ret[static MAX_KEY], struct byoh_error
 	return 0;
 }
 
+/* Opens /proc/sys and tells the key's path below it. */
+static int open_proc(const char *key, char ret_path[static MAX_KEY], struct byoh_error *err)
+{
+	int proc, r = key_path(key, ret_path, err);
+
+	if (r < 0)
+		return r;
+	proc = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return proc < 0 ? byoh_fail_errno(err, "cannot open /proc/sys") : proc;
+}
+
 static int read_value(const struct byoh_action_context *context, const char *key, struct byoh_buffer *ret,
 		      struct byoh_error *err)
 {
@@ -38,12 +49,9 @@ static int read_value(const struct byoh_action_context *context, const char *key
 
 	if (is_net(key) && context->host->outside)
 		return byoh_outside_sysctl_read(context->host->outside, key, ret, err);
-	r = key_path(key, path, err);
-	if (r < 0)
-		return r;
-	proc = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	proc = open_proc(key, path, err);
 	if (proc < 0)
-		return byoh_fail_errno(err, "cannot open /proc/sys");
+		return proc;
 	r = byoh_read_file(proc, path, MAX_VALUE, ret, err);
 	while (r == 0 && ret->size && ret->data[ret->size - 1] == '\n')
 		ret->data[--ret->size] = '\0';
@@ -56,16 +64,12 @@ static int write_value(const struct byoh_action_context *context, const char *ke
 	CLEANUP_FD int proc = -1;
 	CLEANUP_FD int fd = -1;
 	char path[MAX_KEY];
-	int r;
 
 	if (is_net(key) && context->host->outside)
 		return byoh_outside_sysctl_write(context->host->outside, key, value, err);
-	r = key_path(key, path, err);
-	if (r < 0)
-		return r;
-	proc = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	proc = open_proc(key, path, err);
 	if (proc < 0)
-		return byoh_fail_errno(err, "cannot open /proc/sys");
+		return proc;
 	fd = byoh_open_beneath(proc, path, O_WRONLY, 0, err);
 	return fd < 0 ? fd : byoh_write_all(fd, value, strlen(value), err);
 }

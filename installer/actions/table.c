@@ -34,3 +34,22 @@ bool byoh_action_is_change(const struct byoh_action *action)
 {
 	return action->state == BYOH_STATE_ABSENT || action->state == BYOH_STATE_DIFFERENT;
 }
+
+int byoh_keep_nothing(const struct byoh_action_context *context, const struct byoh_action *action,
+		      struct byoh_before *before, struct byoh_error *err)
+{
+	(void)context;
+	(void)action;
+	(void)before;
+	(void)err;
+	return 0;
+}
+
+int byoh_revert_nothing(const struct byoh_action_context *context, const struct byoh_before *before,
+			struct byoh_error *err)
+{
+	(void)context;
+	(void)before;
+	(void)err;
+	return 0;
+}
