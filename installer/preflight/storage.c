@@ -24,6 +24,7 @@ struct need {
 	char path[BYOH_PATH_MAX]; /* the first folder that needs it */
 	uint64_t bytes, inodes;
 	int fd; /* O_PATH */
+	struct statvfs has; /* once all is summed up */
 };
 
 struct needs {
@@ -123,7 +124,7 @@ static bool is_blob(const struct byoh_file *file)
 }
 
 /* Every file under its target, the kept bundle, and what the images become in containerd's root. */
-static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
+static int sum_files(const struct byoh_plan_input *input, struct needs *needs,
 		     struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest = input->manifest;
@@ -148,9 +149,25 @@ static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
 	return need_in(needs, input->host, input->config->containerd.root, images, 0, err);
 }
 
+static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
+		     struct byoh_error *err)
+{
+	int rc = sum_files(input, needs, err);
+
+	for (size_t i = 0; rc == 0 && i < needs->count; i++)
+		if (fstatvfs(needs->items[i].fd, &needs->items[i].has))
+			rc = byoh_fail_errno(err, "%s", needs->items[i].path);
+	return rc;
+}
+
 static uint64_t mib(uint64_t bytes)
 {
 	return add(bytes, ((uint64_t)1 << 20) - 1) >> 20;
+}
+
+static uint64_t available(const struct need *need)
+{
+	return (uint64_t)need->has.f_bavail * need->has.f_frsize;
 }
 
 static int check_space(const struct byoh_plan_input *input, struct byoh_check_report *report,
@@ -164,21 +181,18 @@ static int check_space(const struct byoh_plan_input *input, struct byoh_check_re
 		return rc;
 	for (size_t i = 0; i < needs.count; i++) {
 		const struct need *need = &needs.items[i];
-		struct statvfs fs;
 
-		if (fstatvfs(need->fd, &fs))
-			return byoh_fail_errno(err, "%s", need->path);
 		total = add(total, need->bytes);
-		if (need->bytes / fs.f_frsize < fs.f_bavail)
+		if (need->bytes / need->has.f_frsize < need->has.f_bavail)
 			continue;
 		byoh_check_remedy(
 			report,
 			"free %llu MiB on the file system of %.100s, or put it on a larger one",
-			(unsigned long long)mib(need->bytes - fs.f_bavail * fs.f_frsize) + 1,
+			(unsigned long long)mib(need->bytes - available(need)) + 1,
 			need->path);
 		return byoh_check_fail(
 			report, "%.100s: %llu MiB are free, %llu MiB are needed", need->path,
-			(unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20),
+			(unsigned long long)(available(need) >> 20),
 			(unsigned long long)mib(need->bytes));
 	}
 	return byoh_check_pass(report, "%llu MiB needed, free on %zu file systems",
@@ -196,18 +210,15 @@ static int check_inodes(const struct byoh_plan_input *input, struct byoh_check_r
 		return rc;
 	for (size_t i = 0; i < needs.count; i++) {
 		const struct need *need = &needs.items[i];
-		struct statvfs fs;
 
-		if (fstatvfs(need->fd, &fs))
-			return byoh_fail_errno(err, "%s", need->path);
 		total = add(total, need->inodes);
-		if (!fs.f_files ||
-		    need->inodes < fs.f_favail) /* 0 files: made as they are needed (btrfs) */
+		/* 0 files: made as they are needed (btrfs) */
+		if (!need->has.f_files || need->inodes < need->has.f_favail)
 			continue;
 		byoh_check_remedy(report, "remove files from the file system of %.100s",
 				  need->path);
 		return byoh_check_fail(report, "%.100s: %llu inodes are free, %llu are needed",
-				       need->path, (unsigned long long)fs.f_favail,
+				       need->path, (unsigned long long)need->has.f_favail,
 				       (unsigned long long)need->inodes);
 	}
 	return byoh_check_pass(report, "%llu needed", (unsigned long long)total);
