@@ -61,6 +61,36 @@ static const struct option options[] = {
 	{ 0 },
 };
 
+static const struct option_help {
+	const char *value; /* NULL: takes none */
+	const char *text;
+} option_helps[] = {
+	[OPTION_CONFIG] = { "FILE", "the configuration, in place of the one that is found" },
+	[OPTION_ROOT] = { "DIR", "work below DIR and start nothing: images, tests" },
+	[OPTION_KEY] = { "FILE", "trust this public key too, for this run; may be repeated" },
+	[OPTION_JSON] = { NULL, "the result as JSON on standard output" },
+	[OPTION_YES] = { NULL, "answer every question with yes" },
+	[OPTION_QUIET] = { NULL, "only errors, warnings and results" },
+	[OPTION_VERBOSE] = { NULL, "more: each action, each check, notes while working" },
+	[OPTION_FROM] = { "FILE|DIR", "another bundle than this one: a file, or a folder that holds it" },
+	[OPTION_PLAN] = { "FILE", "go on only if the plan is this one, of plan --json" },
+	[OPTION_IGNORE] = { "ID,...", "go on though these checks of the host fail" },
+	[OPTION_INSTALLED] = { NULL, "what lies on the host, in place of a bundle" },
+	[OPTION_SBOM] = { NULL, "the list of parts, SPDX" },
+	[OPTION_FILES] = { NULL, "every file" },
+	[OPTION_SIGNATURES] = { NULL, "who signed it, whether the host trusts them or not" },
+	[OPTION_TOKEN] = { "TOKEN", "the token; stays in the history of the shell" },
+	[OPTION_TOKEN_FILE] = { "FILE|-", "the token, in a file or on standard input" },
+	[OPTION_KUBECONFIG] = { "FILE", "a bootstrap kubeconfig: server, CA and token" },
+	[OPTION_CA] = { "FILE", "the cluster's CA (PEM)" },
+	[OPTION_RECOVER] = { NULL, "only undo what an earlier run left open" },
+};
+
+static const char exit_codes[] =
+	"Exit codes: 0 done, 1 failed and the host is as before, 2 usage or configuration,\n"
+	"3 not trusted or damaged, 4 the host is not fit, 5 waiting for the next medium,\n"
+	"6 failed and not fully restored, 7 status found drift.\n";
+
 static void print_help(FILE *out)
 {
 	fprintf(out, "byoh-install %s: makes this host a Kubernetes worker, without internet\n\n"
@@ -68,10 +98,8 @@ static void print_help(FILE *out)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (verbs[i]->summary)
 			fprintf(out, "  %s %s\n      %s\n", verbs[i]->name, verbs[i]->usage, verbs[i]->summary);
-	fputs("\nEverywhere: --config FILE, --root DIR, --key FILE, --json, --yes, --quiet, --verbose.\n"
-	      "Exit codes: 0 done, 1 failed and the host is as before, 2 usage or configuration,\n"
-	      "3 not trusted or damaged, 4 the host is not fit, 5 waiting for the next medium,\n"
-	      "6 failed and not fully restored, 7 status found drift.\n", out);
+	fprintf(out, "\nEverywhere: --config FILE, --root DIR, --key FILE, --json, --yes, --quiet, --verbose.\n"
+		     "More on each: byoh-install VERB --help.\n%s", exit_codes);
 }
 
 static const struct byoh_verb *find_verb(const char *name)
@@ -93,6 +121,36 @@ static bool takes_option(const struct byoh_verb *verb, enum option_id id)
 		if (options[i].val == (int)id)
 			snprintf(name, sizeof(name), " %s ", options[i].name);
 	return strstr(verb->options, name) != NULL;
+}
+
+static void print_options(const struct byoh_verb *verb, bool common)
+{
+	bool headed = false;
+	char left[40];
+
+	for (size_t i = 0; options[i].name; i++) {
+		enum option_id id = (enum option_id)options[i].val;
+		const struct option_help *help;
+
+		if (id == OPTION_HELP || id == OPTION_VERSION || common != (id < OPTION_FROM) ||
+		    !takes_option(verb, id))
+			continue;
+		help = &option_helps[id];
+		snprintf(left, sizeof(left), "--%s%s%s", options[i].name, help->value ? " " : "",
+			 help->value ? help->value : "");
+		printf("%s  %-20s%s%s\n", headed ? "" : common ? "\nOptions of every verb:\n" : "\nOptions:\n",
+		       left, strlen(left) < 20 ? "  " : "\n                        ", help->text);
+		headed = true;
+	}
+}
+
+static void print_verb_help(const struct byoh_verb *verb)
+{
+	printf("usage: byoh-install %s %s\n\n%s\n", verb->name, verb->usage,
+	       verb->summary ? verb->summary : "For the units that run it at boot, not for people.");
+	print_options(verb, false);
+	print_options(verb, true);
+	printf("\n%s", exit_codes);
 }
 
 static int add_key(struct byoh_options *ret, struct byoh_error *err)
@@ -199,7 +257,7 @@ static int finish_output(int code)
 
 static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
 {
-	CLEANUP(byoh_session_release) struct byoh_session session = { .cancel = &cancelled };
+	CLEANUP(byoh_session_release) struct byoh_session session = { .verb = verb->name, .cancel = &cancelled };
 	struct byoh_error err = BYOH_ERROR_INIT;
 	int r = parse(verb, argc, argv, &session.options, &err);
 
@@ -214,6 +272,27 @@ static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
 	return byoh_error_exit_code(&err);
 }
 
+static int unknown_verb(const char *name)
+{
+	fprintf(stderr, "byoh-install: unknown verb \"%s\"\n", name);
+	print_help(stderr);
+	return 2;
+}
+
+/* `--help`, `VERB --help`, `help VERB`: on standard output, since it is what was asked for. */
+static int help(const char *name)
+{
+	const struct byoh_verb *verb = name ? find_verb(name) : NULL;
+
+	if (name && !verb)
+		return unknown_verb(name);
+	if (verb)
+		print_verb_help(verb);
+	else
+		print_help(stdout);
+	return finish_output(0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct byoh_verb *verb = &byoh_verb_install;
@@ -224,19 +303,16 @@ int main(int argc, char **argv)
 	handle_signals();
 	if (asks_for(argc, argv, "--version")) {
 		puts("byoh-install " BYOH_VERSION);
-		return 0;
+		return finish_output(0);
 	}
-	if (asks_for(argc, argv, "--help") || (named && strcmp(argv[1], "help") == 0)) {
-		print_help(stdout);
-		return 0;
-	}
+	if (named && strcmp(argv[1], "help") == 0)
+		return help(argc > 2 && argv[2][0] != '-' ? argv[2] : NULL);
+	if (asks_for(argc, argv, "--help"))
+		return help(named ? argv[1] : NULL);
 	if (named)
 		verb = find_verb(argv[1]);
-	if (!verb) {
-		fprintf(stderr, "byoh-install: unknown verb \"%s\"\n", argv[1]);
-		print_help(stderr);
-		return 2;
-	}
+	if (!verb)
+		return unknown_verb(argv[1]);
 	if (byoh_bundle_note.type != BYOH_NOTE_TYPE) /* keeps the note linked */
 		return 1;
 	return run_verb(verb, named ? argc - 1 : argc, named ? argv + 1 : argv);

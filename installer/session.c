@@ -46,8 +46,8 @@ int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err
 
 	if (!root && geteuid() != 0)
 		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EPERM,
-				 "this verb works on the host itself and needs root; run it with sudo, or "
-				 "work in a folder with --root DIR");
+				 "%s looks at the host itself, and what lies there only root may read; run "
+				 "it with sudo, or work in a folder with --root DIR", session->verb);
 	r = root ? byoh_inside_only(err) : byoh_outside_start(&session->outside, err);
 	if (r == 0)
 		r = byoh_host_gather(root ? root : "/", session->outside, &session->host, err);
@@ -55,7 +55,12 @@ int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err
 	if (r == 0 && root && session->host->live)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
 				 "--root %s is the running system itself; leave --root away", root);
-	return r < 0 ? r : byoh_state_read(session->host, &session->state, err);
+	if (r == 0)
+		r = byoh_state_read(session->host, &session->state, err);
+	if (r != -EACCES || geteuid() == 0)
+		return r;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EACCES,
+			 "what is installed below %s only root may read; run %s with sudo", root, session->verb);
 }
 
 int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
@@ -103,6 +108,18 @@ static int open_self(struct byoh_session *session, struct byoh_error *err)
 	return 0;
 }
 
+/* The root whose keys, policy and releases count. */
+static int open_root(const struct byoh_session *session, struct byoh_error *err)
+{
+	const char *path = session->options.root ? session->options.root : "/";
+	int fd;
+
+	if (session->host)
+		return byoh_open_beneath(session->host->root_fd, ".", O_PATH | O_DIRECTORY, 0, err);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? byoh_fail_errno(err, "cannot open %s", path) : fd;
+}
+
 static int installed_path(const struct byoh_session *session, char ret[BYOH_PATH_MAX],
 			  struct byoh_error *err)
 {
@@ -115,21 +132,72 @@ static int installed_path(const struct byoh_session *session, char ret[BYOH_PATH
 
 static int open_kept(struct byoh_session *session, struct byoh_error *err)
 {
+	const char *root = session->options.root ? session->options.root : "";
 	char path[BYOH_PATH_MAX];
-	CLEANUP_FD int fd = -1;
+	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FD int root_fd = -1, fd = -1;
 	int r = installed_path(session, path, err);
 
 	if (r < 0)
 		return r;
-	fd = byoh_open_beneath(session->host->root_fd, path, O_RDONLY, 0, err);
+	root_fd = open_root(session, err);
+	if (root_fd < 0)
+		return root_fd;
+	fd = byoh_open_beneath(root_fd, path, O_RDONLY, 0, err);
 	if (fd < 0)
 		return byoh_error_wrap(err, fd, "the copy of the installed bundle is lost");
-	r = byoh_bundle_open_fd(fd, path, &session->bundle, err);
+	if (asprintf(&name, "%s%s", root, path) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	r = byoh_bundle_open_fd(fd, name, &session->bundle, err);
 	if (r < 0)
 		return r;
 	fd = -1;
 	session->bundle_is_kept = true;
 	return 0;
+}
+
+/* A verb that only reads a bundle has gathered no facts; what is installed it learns only when it needs it. */
+static int read_state(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_host host = {0};
+	CLEANUP_FD int root_fd = -1;
+	int r;
+
+	if (session->host)
+		return 0;
+	root_fd = open_root(session, err);
+	if (root_fd < 0)
+		return root_fd;
+	host.root_fd = root_fd;
+	r = byoh_state_read(&host, &session->state, err);
+	if (r != -EACCES)
+		return r;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EACCES,
+			 "there is no bundle behind this executable, and that of the installed release only root "
+			 "may read; run it with sudo, or name a file");
+}
+
+/* There is no bundle behind this executable: the tool that stayed on the host means what is installed. */
+static int fall_back(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_error lacking = err ? *err : (struct byoh_error)BYOH_ERROR_INIT;
+	int r = read_state(session, err);
+
+	if (r < 0)
+		return r;
+	if (!session->state || !session->state->release_id) {
+		if (err)
+			*err = lacking;
+		if (err)
+			err->kind = BYOH_ERROR_USAGE; /* nothing is damaged: no bundle was named */
+		return -ENODATA;
+	}
+	if (err)
+		*err = (struct byoh_error)BYOH_ERROR_INIT;
+	r = open_kept(session, err);
+	if (r == 0)
+		byoh_report_line(session, "bundle: %s", byoh_bundle_name(session->bundle));
+	return r;
 }
 
 static int open_any(struct byoh_session *session, const char *path, struct byoh_error *err)
@@ -144,11 +212,7 @@ static int open_any(struct byoh_session *session, const char *path, struct byoh_
 		return r < 0 ? r : byoh_bundle_open(found, &session->bundle, err);
 	}
 	r = open_self(session, err);
-	if (r == -ENODATA && session->state && session->state->release_id)
-		return open_kept(session, err);
-	if (r == -ENODATA && err)
-		err->kind = BYOH_ERROR_USAGE; /* nothing is damaged: no bundle was named */
-	return r;
+	return r == -ENODATA ? fall_back(session, err) : r;
 }
 
 static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
@@ -162,18 +226,6 @@ static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
 			r = byoh_keyring_add(session->keyring, &key, err);
 	}
 	return r;
-}
-
-/* The root whose keys and policy count. */
-static int open_root(const struct byoh_session *session, struct byoh_error *err)
-{
-	const char *path = session->options.root ? session->options.root : "/";
-	int fd;
-
-	if (session->host)
-		return byoh_open_beneath(session->host->root_fd, ".", O_PATH | O_DIRECTORY, 0, err);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? byoh_fail_errno(err, "cannot open %s", path) : fd;
 }
 
 /* Whom this host trusts: pinned and vendor keys, and --key for this run. */

@@ -36,6 +36,7 @@ struct byoh_options {
 };
 
 struct byoh_session {
+	const char *verb;		 /* its name */
 	struct byoh_options options;
 	struct byoh_outside *outside;
 	struct byoh_host *host;
@@ -68,7 +69,7 @@ BYOH_MUST_CHECK int byoh_session_take_host(struct byoh_session *session, struct 
 /* The same for verbs that only look: while another run is at work they look all the same, and say so. */
 BYOH_MUST_CHECK int byoh_session_settle_host(struct byoh_session *session, struct byoh_error *err);
 /* Opens and authenticates a bundle: --from, else the one behind this executable, else the installed
- * release's. path overrides (NULL: by these rules). */
+ * release's, and says so. path overrides (NULL: by these rules). */
 BYOH_MUST_CHECK int byoh_session_open_bundle(struct byoh_session *session, const char *path,
 					     struct byoh_error *err);
 /* The same for a look at who signed: every signature must hold, and nobody has to be trusted. */
