@@ -353,14 +353,26 @@ int byoh_trust_check(const struct byoh_signature *signature, const struct byoh_d
 	return 0;
 }
 
-int byoh_keyring_check_bytes(const struct byoh_keyring *keyring, const void *bytes, size_t size,
-			     const void *signature, size_t signature_size, struct byoh_error *err)
+int byoh_keyring_check_bytes(const struct byoh_keyring *keyring, const char *domain, const void *bytes,
+			     size_t size, const void *signature, size_t signature_size,
+			     struct byoh_error *err)
 {
+	CLEANUP_BUFFER struct byoh_buffer message = { 0 };
+	struct byoh_digest digest;
+	int r;
+
 	if (signature_size != BYOH_SIGNATURE_SIZE)
 		return byoh_fail(err, BYOH_ERROR_TRUST, EBADMSG, "a signature has 64 bytes, this has %zu",
 				 signature_size);
+	r = byoh_digest_of(bytes, size, &digest, err);
+	if (r == 0)
+		r = byoh_buffer_add(&message, domain, strlen(domain), err);
+	if (r == 0)
+		r = byoh_buffer_add(&message, digest.bytes, sizeof(digest.bytes), err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < keyring->count; i++)
-		if (holds(&keyring->keys[i], signature, bytes, size))
+		if (holds(&keyring->keys[i], signature, message.data, message.size))
 			return 0;
 	return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED, "signed by none of the trusted keys");
 }

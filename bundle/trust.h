@@ -54,11 +54,12 @@ BYOH_MUST_CHECK int byoh_public_key_pem(const struct byoh_public_key *key, struc
 BYOH_MUST_CHECK int byoh_public_key_id(const struct byoh_public_key *key, struct byoh_digest *ret,
 				       struct byoh_error *err);
 
-/* 0 if signature (64 bytes) over the bytes themselves holds for a key of the keyring: what
- * `openssl pkeyutl -sign -rawin` makes of a file. BYOH_ERROR_TRUST otherwise. */
-BYOH_MUST_CHECK int byoh_keyring_check_bytes(const struct byoh_keyring *keyring, const void *bytes,
-					     size_t size, const void *signature, size_t signature_size,
-					     struct byoh_error *err);
+/* 0 if signature (64 bytes) over domain and the SHA-256 of the bytes holds for a key of the keyring;
+ * BYOH_ERROR_TRUST otherwise. The domain says what kind of file it is, so that a signature of one kind
+ * is never one of another: each kind has its own, none begins as another does. */
+BYOH_MUST_CHECK int byoh_keyring_check_bytes(const struct byoh_keyring *keyring, const char *domain,
+					     const void *bytes, size_t size, const void *signature,
+					     size_t signature_size, struct byoh_error *err);
 
 struct byoh_private_key; /* an Ed25519 key pair */
 void byoh_private_key_free(struct byoh_private_key *key);

@@ -268,8 +268,8 @@ int byoh_discover_check_signature(const char *config, const struct byoh_buffer *
 		return 0;
 	r = byoh_read_named_file(path, CONFIG_MAX, ret_signature, err);
 	if (r == 0)
-		r = byoh_keyring_check_bytes(keyring, byoh_buffer_text(text), text->size,
-					     ret_signature->data, ret_signature->size, err);
+		r = byoh_keyring_check_bytes(keyring, BYOH_CONFIG_MESSAGE_PREFIX, byoh_buffer_text(text),
+					     text->size, ret_signature->data, ret_signature->size, err);
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 

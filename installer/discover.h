@@ -35,9 +35,11 @@ BYOH_MUST_CHECK int byoh_discover_check_policy(const struct byoh_policy *policy,
 					       const struct byoh_config *config, bool signed_,
 					       struct byoh_error *err);
 
-/* CONFIG.sig, where it stands, must be an Ed25519 signature of text (64 bytes, as
- * `openssl pkeyutl -sign -rawin` writes it) by a key of the keyring. Its bytes are appended to
- * ret_signature; none, where there is none. */
+#define BYOH_CONFIG_MESSAGE_PREFIX "byoh-install/v1 config sha-256\n"
+
+/* CONFIG.sig, where it stands, must be an Ed25519 signature (64 bytes) by a key of the keyring, over the
+ * prefix and the SHA-256 of text (docs/publish-a-bundle.md makes one with openssl). Its bytes are appended
+ * to ret_signature; none, where there is none. */
 BYOH_MUST_CHECK int byoh_discover_check_signature(const char *config, const struct byoh_buffer *text,
 						  const struct byoh_keyring *keyring,
 						  struct byoh_buffer *ret_signature,

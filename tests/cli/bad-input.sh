@@ -214,6 +214,29 @@ check "the command line: an unknown verb, option, and a value that is missing" \
 		exits 2 "$BYOH_INSTALL" status --from x && exits 2 "$BYOH_INSTALL" install too-much && exits 2 "$BYOH_INSTALL" extract'
 check "a root that is not there" eval 'exits 2 "$work/plain.run" install --root "$work/nowhere" && [ ! -e "$work/nowhere" ]'
 
+step "a signed configuration"
+# The recipe itself, out of the document: what it says is what is run.
+recipe=$(awk '/^## Sign a configuration/ { on = 1; next } on && /^    / { print substr($0, 5); found = 1; next } found { exit }' \
+	"$here/../../docs/publish-a-bundle.md")
+# sign KEYS    as the document tells, with the keys of that name
+sign() {
+	rm -f "$work/config/keys"
+	ln -s "$work/$1" "$work/config/keys"
+	(cd "$work/config" && bash -eu <<<"$recipe") 2>>"$work/err"
+}
+plan_it() { "$work/node.run" plan --config "$work/config/byoh.yaml" --root "$root" --json; }
+config <<<$'join: {mode: none}\npolicy: {requireConfigSignature: true}'
+check "without its signature" eval 'exits 3 plan_it && says "byoh.yaml.sig is missing"'
+check "with it" eval 'sign key && exits 0 plan_it'
+check "by a key that is not trusted" eval 'sign other && exits 3 plan_it && says byoh.yaml.sig'
+openssl pkeyutl -sign -rawin -inkey "$work/key/private.pem" -in "$work/config/byoh.yaml" \
+	-out "$work/config/byoh.yaml.sig"
+check "over the file without the words in front" eval 'exits 3 plan_it && says byoh.yaml.sig'
+sign key
+echo '# changed' >>"$work/config/byoh.yaml"
+check "over another configuration" eval 'exits 3 plan_it && says byoh.yaml.sig'
+rm "$work/config/byoh.yaml.sig"
+
 step "full disks"
 # on_disk OPTIONS    a host on a small file system of its own at $work/disk
 on_disk() {

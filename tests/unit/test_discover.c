@@ -135,40 +135,54 @@ static void a_config_from_elsewhere_may_raise_the_policy_and_not_lower_it(void *
 	}
 }
 
-/* The key pair and the signature of RFC 8032, section 7.1, test 3: over the bytes af 82. */
-static void signature_of_af82(struct byoh_public_key *ret_key, unsigned char ret[BYOH_SIGNATURE_SIZE])
+static void parse_hex(const char *hex, unsigned char *ret, size_t size)
 {
-	static const char *const key = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025";
-	static const char *const signature =
-		"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-		"18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
-
-	for (size_t i = 0; i < BYOH_PUBLIC_KEY_SIZE; i++)
-		assert_int_equal(sscanf(key + 2 * i, "%2hhx", &ret_key->bytes[i]), 1);
-	for (size_t i = 0; i < BYOH_SIGNATURE_SIZE; i++)
-		assert_int_equal(sscanf(signature + 2 * i, "%2hhx", &ret[i]), 1);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(sscanf(hex + 2 * i, "%2hhx", &ret[i]), 1);
 }
 
-static void a_signature_is_checked_over_the_bytes_that_were_read(void **state)
+/* Made with openssl as docs/publish-a-bundle.md tells, each over another message with the same key. */
+static void a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read(void **state)
 {
+	static const char key_hex[] = "921d6f67b9aa3c28fd6e4d33faa9f22ebf0db351337fa432688432eeee72c464";
+	static const char good[] = "apiVersion: byoh-install/v1alpha1\n";
+	static const char other[] = "apiVersion: byoh-install/v1alpha2\n";
+	static const char as_told[] =
+		"111e0dc20d4688205d710b2fea5b288f9fc5f001e0c0a330b6f6b42ef42fbfad"
+		"d7f5e244dc66927eb5adb9f3875b1859317d2c3a1a8437ddc80ec25d1c530305";
+	static const char over_the_file[] =
+		"5293ce90ebcca1e5c4e275f31bbd684bda4398a251c239837abc7e4ba565b0b4"
+		"446518be61d929ac6d45b015be5f048bb96011363250a2ebd375ceebfc217e0d";
+	static const char of_a_bundle[] =
+		"5290d9a43b3d1177405e6a392eb4aaf69467bca34a064a5dd99160d08cfa748b"
+		"703506127be07133e2fb3ff713f46665082a0554a81b6a71815e5f5d0a5c4d0d";
+	static const struct {
+		const char *signature, *text;
+		int result;
+	} cases[] = {
+		{ as_told, good, 0 },
+		{ as_told, other, -EKEYREJECTED },
+		{ over_the_file, good, -EKEYREJECTED },
+		{ of_a_bundle, good, -EKEYREJECTED },
+	};
 	const struct fixture *fixture = *state;
 	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
-	unsigned char signature[BYOH_SIGNATURE_SIZE];
-	struct byoh_buffer good = { .data = (char[]){ "\xaf\x82" }, .size = 2 };
-	struct byoh_buffer other = { .data = (char[]){ "\xaf\x83" }, .size = 2 };
 	struct byoh_public_key key;
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/c.yaml", fixture->root);
-	signature_of_af82(&key, signature);
+	parse_hex(key_hex, key.bytes, sizeof(key.bytes));
 	assert_int_equal(byoh_keyring_add(keyring, &key, NULL), 0);
 	put(fixture, "c.yaml", "whatever a second read would give", 33);
-	put(fixture, "c.yaml.sig", (const char *)signature, sizeof(signature));
-	for (int i = 0; i < 2; i++) {
-		CLEANUP_BUFFER struct byoh_buffer found = {0};
-		int r = byoh_discover_check_signature(path, i ? &other : &good, keyring, &found, &last_error);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP_BUFFER struct byoh_buffer text = {0}, found = {0};
+		unsigned char signature[BYOH_SIGNATURE_SIZE];
 
-		assert_int_equal(r, i ? -EKEYREJECTED : 0);
+		parse_hex(cases[i].signature, signature, sizeof(signature));
+		put(fixture, "c.yaml.sig", (const char *)signature, sizeof(signature));
+		assert_int_equal(byoh_buffer_add(&text, cases[i].text, strlen(cases[i].text), NULL), 0);
+		assert_int_equal(byoh_discover_check_signature(path, &text, keyring, &found, &last_error),
+				 cases[i].result);
 		assert_int_equal(found.size, BYOH_SIGNATURE_SIZE);
 	}
 }
@@ -226,7 +240,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_installed_config_is_the_hosts_policy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_policy_out_of_bounds_is_no_weak_policy, set_up, tear_down),
 		cmocka_unit_test(a_config_from_elsewhere_may_raise_the_policy_and_not_lower_it),
-		cmocka_unit_test_setup_teardown(a_signature_is_checked_over_the_bytes_that_were_read, set_up,
+		cmocka_unit_test_setup_teardown(a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_signature_that_cannot_be_read_is_no_missing_one, set_up,
 						tear_down),
