@@ -73,20 +73,13 @@ static int read_fields(const struct byoh_yaml *doc, struct byoh_state *state, st
 	return r < 0 ? r : read_floors(doc, state, err);
 }
 
-int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret, struct byoh_error *err)
+int byoh_state_parse(const char *text, size_t size, const char *name, struct byoh_state **ret,
+		     struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	CLEANUP_YAML struct byoh_yaml *doc = NULL;
 	CLEANUP_STATE struct byoh_state *state = NULL;
-	int r;
+	int r = byoh_yaml_parse(text, size, name, BYOH_ERROR_SYSTEM, &doc, err);
 
-	*ret = NULL;
-	if (!byoh_exists_beneath(host->root_fd, BYOH_STATE_PATH))
-		return 0;
-	r = byoh_read_file(host->root_fd, BYOH_STATE_PATH, MAX_SIZE, &text, err);
-	if (r == 0)
-		r = byoh_yaml_parse(byoh_buffer_text(&text), text.size, BYOH_STATE_PATH, BYOH_ERROR_SYSTEM,
-				    &doc, err);
 	if (r < 0)
 		return r;
 	state = calloc(1, sizeof(*state));
@@ -96,6 +89,18 @@ int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret, struc
 	if (r == 0)
 		*ret = TAKE_PTR(state);
 	return r;
+}
+
+int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	int r;
+
+	*ret = NULL;
+	if (!byoh_exists_beneath(host->root_fd, BYOH_STATE_PATH))
+		return 0;
+	r = byoh_read_file(host->root_fd, BYOH_STATE_PATH, MAX_SIZE, &text, err);
+	return r < 0 ? r : byoh_state_parse(byoh_buffer_text(&text), text.size, BYOH_STATE_PATH, ret, err);
 }
 
 void byoh_state_free(struct byoh_state *state)

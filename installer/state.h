@@ -28,6 +28,9 @@ struct byoh_state {
 	struct byoh_epoch_floor *floors;
 };
 
+/* name stands in messages. Pure. */
+BYOH_MUST_CHECK int byoh_state_parse(const char *text, size_t size, const char *name,
+				     struct byoh_state **ret, struct byoh_error *err);
 /* *ret is NULL on a host without a release. */
 BYOH_MUST_CHECK int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret,
 				    struct byoh_error *err);
