@@ -12,6 +12,7 @@
 #include "bundle/executable.h"
 #include "installer/credentials.h"
 #include "installer/note.h"
+#include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
 static const struct byoh_verb *const verbs[] = {
@@ -263,6 +264,7 @@ static int run_verb(const struct byoh_verb *verb, int argc, char **argv)
 
 	if (r == 0)
 		r = verb->run(&session, &err);
+	byoh_report_end(&session, r, &err);
 	if (r >= 0)
 		return finish_output(r);
 	byoh_make_printable(err.message);

@@ -5,18 +5,50 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
+#include "installer/log.h"
+
+/* For people: what goes to standard error is what the run has said, and stands in its log. Whoever says
+ * something but a warning goes on, so that the action before is done. */
+static void emit(FILE *out, const char *fmt, ...) BYOH_PRINTF(2, 3);
+static void emit(FILE *out, const char *fmt, ...)
+{
+	CLEANUP_FREE char *text = NULL;
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (n < 0) {
+		text = NULL;
+		return;
+	}
+	fputs(text, out);
+	if (out != stderr)
+		return;
+	byoh_log_done();
+	byoh_log_text("%s", text);
+}
 
 void byoh_report_line(const struct byoh_session *session, const char *fmt, ...)
 {
+	CLEANUP_FREE char *text = NULL;
 	va_list args;
+	int n;
 
-	if (session->options.quiet)
-		return;
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	n = vasprintf(&text, fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
+	if (n < 0) {
+		text = NULL;
+		return;
+	}
+	byoh_log_done();
+	byoh_log_text("%s\n", text);
+	if (!session->options.quiet)
+		fprintf(stderr, "%s\n", text);
 }
 
 void byoh_report_warning(const char *fmt, ...)
@@ -29,6 +61,7 @@ void byoh_report_warning(const char *fmt, ...)
 	va_end(args);
 	byoh_make_printable(message);
 	fprintf(stderr, "warning: %s\n", message);
+	byoh_log_text("warning: %s\n", message);
 }
 
 int byoh_report_key(const struct byoh_session *session, const struct byoh_public_key *key,
@@ -55,7 +88,7 @@ void byoh_report_pins(const struct byoh_session *session)
 		if (byoh_public_key_id(&session->pins[i], &id, NULL) < 0)
 			continue;
 		byoh_digest_hex(&id, hex);
-		fprintf(stderr, "this host trusts bundles signed by %s from now on\n", hex);
+		emit(stderr, "this host trusts bundles signed by %s from now on\n", hex);
 	}
 }
 
@@ -80,19 +113,18 @@ void byoh_report_plan(const struct byoh_session *session, FILE *out)
 	const struct byoh_manifest *manifest = session->plan_input.manifest;
 	char size[32];
 
-	fprintf(out, "%s %s", manifest->name, manifest->version);
+	emit(out, "%s %s", manifest->name, manifest->version);
 	if (manifest->kubernetes)
-		fprintf(out, " (Kubernetes %s)", manifest->kubernetes);
-	fprintf(out, ", %s, join mode %s\n", byoh_format_size(manifest->space, size),
-		byoh_join_mode_name(session->config->join_mode));
+		emit(out, " (Kubernetes %s)", manifest->kubernetes);
+	emit(out, ", %s, join mode %s\n", byoh_format_size(manifest->space, size),
+	     byoh_join_mode_name(session->config->join_mode));
 	for (size_t i = 0; i < session->plan->step_count; i++) {
 		const struct byoh_step *step = &session->plan->steps[i];
 
-		fprintf(out, "  %-7s %s\n", state_of(step), step->sentence);
+		emit(out, "  %-7s %s\n", state_of(step), step->sentence);
 		for (size_t k = 0; session->options.verbose && k < step->action_count; k++)
-			fprintf(out, "            %s %s (%s)\n",
-				byoh_action_kind_name(step->actions[k].kind), step->actions[k].subject,
-				byoh_action_state_name(step->actions[k].state));
+			emit(out, "            %s %s (%s)\n", byoh_action_kind_name(step->actions[k].kind),
+			     step->actions[k].subject, byoh_action_state_name(step->actions[k].state));
 	}
 }
 
@@ -110,9 +142,9 @@ void byoh_report_preflight(const struct byoh_preflight *preflight, bool all, FIL
 
 		if (!all && report->result != BYOH_CHECK_FAIL && report->result != BYOH_CHECK_WARN)
 			continue;
-		fprintf(out, "  %-7s %-20s %s\n", result_word(report), report->id, report->seen);
+		emit(out, "  %-7s %-20s %s\n", result_word(report), report->id, report->seen);
 		if (*report->remedy && report->result != BYOH_CHECK_PASS)
-			fprintf(out, "                               -> %s\n", report->remedy);
+			emit(out, "                               -> %s\n", report->remedy);
 	}
 }
 
@@ -140,12 +172,29 @@ int byoh_report_preflight_json(const struct byoh_preflight *preflight, struct by
 	return byoh_json_finish(&json, err);
 }
 
+/* Is there something to do now? What waits for the boot, or is so already, is no step to a person. */
+static bool is_step_now(const struct byoh_step *step)
+{
+	for (size_t i = 0; i < step->action_count; i++)
+		if (step->actions[i].state == BYOH_STATE_ABSENT ||
+		    step->actions[i].state == BYOH_STATE_DIFFERENT)
+			return true;
+	return false;
+}
+
+/* Counted when the first one begins: later on what is done is no longer told from what never was to do. */
 static void report_step(void *context, const struct byoh_step *step, size_t number, size_t total)
 {
 	struct byoh_session *session = context;
 
+	(void)number;
+	(void)total;
+	if (!is_step_now(step))
+		return;
+	for (size_t i = 0; !session->step_number && i < session->plan->step_count; i++)
+		session->step_total += is_step_now(&session->plan->steps[i]);
 	byoh_bar_finish(&session->bar);
-	byoh_report_line(session, "[%zu/%zu] %s", number, total, step->sentence);
+	byoh_report_line(session, "[%zu/%zu] %s", ++session->step_number, session->step_total, step->sentence);
 }
 
 static void report_bytes(void *context, uint64_t done, uint64_t total)
@@ -167,94 +216,48 @@ static void report_note(void *context, const char *message)
 {
 	struct byoh_session *session = context;
 
-	if (!session->options.verbose)
+	byoh_log_action(message);
+	if (!session->options.verbose || session->options.quiet)
 		return;
 	byoh_bar_finish(&session->bar);
-	byoh_report_line(session, "      %s", message);
+	fprintf(stderr, "      %s\n", message);
 }
 
-struct byoh_observer byoh_report_observer(struct byoh_session *session)
+struct byoh_observer byoh_report_recovery_observer(struct byoh_session *session)
 {
 	session->bar = byoh_bar_start("Unpacking", session->options.quiet || session->options.json);
 	return (struct byoh_observer){ report_step, report_bytes, report_warning, report_note, session };
 }
 
+struct byoh_observer byoh_report_observer(struct byoh_session *session)
+{
+	session->step_number = session->step_total = 0;
+	byoh_log_begin(session->host->root_fd, session->verb);
+	return byoh_report_recovery_observer(session);
+}
+
+void byoh_report_end(struct byoh_session *session, int result, struct byoh_error *err)
+{
+	bool failed = result < 0, live = session->host && session->host->live;
+	const char *root = !session->host || live ? "" : session->host->root;
+	const char *path;
+	int errnum = 0;
+
+	byoh_report_end_progress(session);
+	if (failed)
+		byoh_log_text("failed: %s\n", err->message);
+	path = byoh_log_end(session->host ? session->host->root_fd : -1, live, failed, &errnum);
+	if (errnum)
+		byoh_report_warning("the log of this run could not be written: %s", strerror(errnum));
+	if (path && failed)
+		byoh_error_remedy(err, "the log is %s%s", root, path);
+	else if (path && session->options.verbose)
+		byoh_report_line(session, "log: %s%s", root, path);
+}
+
 void byoh_report_end_progress(struct byoh_session *session)
 {
 	byoh_bar_finish(&session->bar);
-}
-
-static bool is_drifted(const struct byoh_action *action, struct byoh_plan_verdict *verdict)
-{
-	bool later = action->state == BYOH_STATE_LATER;
-	bool drifted = action->state == BYOH_STATE_ABSENT || action->state == BYOH_STATE_DIFFERENT;
-
-	verdict->later += later;
-	verdict->drifted += drifted;
-	return drifted;
-}
-
-struct byoh_plan_verdict byoh_report_drift(const struct byoh_session *session, FILE *out)
-{
-	struct byoh_plan_verdict verdict = {0};
-
-	for (size_t i = 0; i < session->plan->step_count; i++) {
-		const struct byoh_step *step = &session->plan->steps[i];
-
-		for (size_t k = 0; k < step->action_count; k++)
-			if (is_drifted(&step->actions[k], &verdict))
-				fprintf(out, "drift: %s %s is %s\n",
-					byoh_action_kind_name(step->actions[k].kind),
-					step->actions[k].subject,
-					step->actions[k].state == BYOH_STATE_ABSENT ? "missing"
-										    : "different");
-	}
-	if (!verdict.drifted)
-		fputs("no drift\n", out);
-	return verdict;
-}
-
-static void add_drift(const struct byoh_session *session, struct byoh_json *json,
-		      struct byoh_plan_verdict *verdict)
-{
-	for (size_t i = 0; i < session->plan->step_count; i++) {
-		const struct byoh_step *step = &session->plan->steps[i];
-
-		for (size_t k = 0; k < step->action_count; k++) {
-			if (!is_drifted(&step->actions[k], verdict))
-				continue;
-			byoh_json_begin_object(json);
-			byoh_json_field_string(json, "step", step->name);
-			byoh_json_field_string(json, "kind", byoh_action_kind_name(step->actions[k].kind));
-			byoh_json_field_string(json, "subject", step->actions[k].subject);
-			byoh_json_field_string(json, "state",
-					       byoh_action_state_name(step->actions[k].state));
-			byoh_json_end_object(json);
-		}
-	}
-}
-
-int byoh_report_status_json(const struct byoh_session *session, struct byoh_buffer *ret,
-			    struct byoh_plan_verdict *ret_verdict, struct byoh_error *err)
-{
-	const struct byoh_state *state = session->state;
-	struct byoh_json json = byoh_json_to(ret);
-
-	*ret_verdict = (struct byoh_plan_verdict){0};
-	byoh_json_begin_object(&json);
-	byoh_json_field_bool(&json, "installed", true);
-	byoh_json_field_string(&json, "id", state->release_id);
-	byoh_json_field_string(&json, "name", state->name);
-	byoh_json_field_string(&json, "version", state->version);
-	byoh_json_field_string(&json, "kubernetes", state->kubernetes);
-	byoh_json_field_string(&json, "joinMode", state->join_mode);
-	byoh_json_field_bool(&json, "settled", state->settled);
-	byoh_json_key(&json, "drift");
-	byoh_json_begin_array(&json);
-	add_drift(session, &json, ret_verdict);
-	byoh_json_end_array(&json);
-	byoh_json_end_object(&json);
-	return byoh_json_finish(&json, err);
 }
 
 int byoh_report_result(const struct byoh_buffer *text, struct byoh_error *err)

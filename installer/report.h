@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run says: text on stderr, results on stdout. --quiet keeps errors and warnings alone. */
+/* What a run says: text on stderr, results on stdout. --quiet keeps errors and warnings alone. All text goes
+ * into the log of the run as well (installer/log.h). */
 #ifndef BYOH_INSTALLER_REPORT_H
 #define BYOH_INSTALLER_REPORT_H
 
@@ -27,8 +28,13 @@ void byoh_report_preflight(const struct byoh_preflight *preflight, bool all, FIL
 BYOH_MUST_CHECK int byoh_report_preflight_json(const struct byoh_preflight *preflight,
 					       struct byoh_buffer *ret, struct byoh_error *err);
 
-/* An observer that reports for this session; bytes go to session's bar. */
+/* An observer that reports for this session; bytes go to session's bar. Whoever takes it is about to change
+ * the host: the log of the run is kept from here on. */
 struct byoh_observer byoh_report_observer(struct byoh_session *session);
+/* For the recovery that precedes every verb, also those that only look: keeps no log by itself. */
+struct byoh_observer byoh_report_recovery_observer(struct byoh_session *session);
+/* The end of every verb: closes the log. On failure its path is added to err's message. */
+void byoh_report_end(struct byoh_session *session, int result, struct byoh_error *err);
 /* Removes the progress line before other text. */
 void byoh_report_end_progress(struct byoh_session *session);
 
@@ -37,8 +43,14 @@ struct byoh_plan_verdict {
 	size_t later;	/* that wait for the next boot */
 };
 
+/* How an action stands, in one word for people and JSON alike: "stopped", "missing", "different", ... */
+const char *byoh_report_word(const struct byoh_action *action, bool images_unknown);
+/* Asks containerd, where images seem to be missing, whether it answers at all. Before the reports below. */
+void byoh_report_ask_images(struct byoh_session *session);
 /* Names every action whose state is not what the plan wants. */
 struct byoh_plan_verdict byoh_report_drift(const struct byoh_session *session, FILE *out);
+/* Each step with how it stands. */
+void byoh_report_steps(const struct byoh_session *session, FILE *out);
 BYOH_MUST_CHECK int byoh_report_status_json(const struct byoh_session *session, struct byoh_buffer *ret,
 					    struct byoh_plan_verdict *ret_verdict, struct byoh_error *err);
 

@@ -12,6 +12,7 @@
 #include "bundle/base/path.h"
 #include "installer/credentials.h"
 #include "installer/discover.h"
+#include "installer/log.h"
 #include "installer/net/outside.h"
 #include "installer/report.h"
 #include "installer/transaction.h"
@@ -65,7 +66,7 @@ int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err
 
 int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
 {
-	struct byoh_observer observer = byoh_report_observer(session);
+	struct byoh_observer observer = byoh_report_recovery_observer(session);
 	bool settled = false;
 	int r = byoh_host_lock_take(session->host, &session->lock, err);
 
@@ -73,6 +74,7 @@ int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_transaction_recover(session->host, &observer, &settled, err);
 	if (r < 0 || !settled)
 		return r;
+	byoh_log_begin(session->host->root_fd, session->verb);
 	byoh_report_line(session, "an earlier run had been cut off; the host is as it was before that run");
 	byoh_state_free(TAKE_PTR(session->state));
 	return byoh_state_read(session->host, &session->state, err);

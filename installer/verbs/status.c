@@ -34,12 +34,13 @@ static void tell_release(const struct byoh_session *session)
 		puts("not settled: services and images wait for the next boot");
 }
 
-static int tell(const struct byoh_session *session, struct byoh_error *err)
+static int tell(struct byoh_session *session, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	struct byoh_plan_verdict verdict;
 	int r;
 
+	byoh_report_ask_images(session);
 	if (session->options.json) {
 		r = byoh_report_status_json(session, &text, &verdict, err);
 		if (r == 0)
@@ -48,7 +49,7 @@ static int tell(const struct byoh_session *session, struct byoh_error *err)
 	}
 	tell_release(session);
 	verdict = byoh_report_drift(session, stdout);
-	byoh_report_plan(session, stdout);
+	byoh_report_steps(session, stdout);
 	return verdict.drifted ? 7 : 0;
 }
 

@@ -44,6 +44,7 @@ static int verify_installed(struct byoh_session *session, struct byoh_error *err
 		r = byoh_session_make_plan(session, err);
 	if (r < 0)
 		return r;
+	byoh_report_ask_images(session);
 	verdict = byoh_report_drift(session, stdout);
 	return verdict.drifted ? 7 : 0;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The command line of byoh-install: help, the bundle that stayed on the host, who may look, odd descriptors,
 # limits and links in the way, trust.
-# shellcheck disable=SC2016,SC2317
+# shellcheck disable=SC2016,SC2034,SC2317
 set -euo pipefail
 
 if [ "${1:-}" = -h ]; then
@@ -96,6 +96,69 @@ else
 	skip "nobody" "no other user can be taken here: $(tail -n 1 "$work/err")"
 fi
 
+step "progress and logs"
+make_ca
+node_spec "$work/node"
+build_bundle "$work/node" key "$work/node.run"
+token=abcdef.0123456789abcdef
+fresh=ghijkl.fedcba9876543210
+echo $fresh >"$work/fresh"
+printf 'apiVersion: byoh-install/v1alpha1\nkind: InstallConfig\njoin: {mode: tlsBootstrap}\ncluster: {server: "https://10.0.0.1:6443", ca: {file: ca.crt}, token: {value: %s}}\n' \
+	$token >"$work/node.yaml"
+logs() { find "$root/var/log/byoh" -type f -name "$1" | sort; }
+# steps_of FILE    the numbers count up to the total, and the total is that of the steps to be done now
+steps_of() {
+	local total
+	total=$(grep -cE '^  (new|change) ' "$1")
+	[ "$total" -gt 0 ] && diff <(seq -f "[%.0f/$total]" "$total") <(grep -oE '^\[[0-9]+/[0-9]+\]' "$1") >"$work/out"
+}
+fresh_host
+install_node() { "$work/node.run" install --root "$root" --config "$work/node.yaml" "$@"; }
+check "progress: only steps with something to do" eval 'exits 0 install_node && grep -q "^  at boot" "$work/err" && steps_of "$work/err"'
+log=$(logs 'install-*.log')
+check "log: of an install" eval '[ "$(logs "*" | wc -l)" = 1 ] && [ "$(stat -c %a "$log")" = 600 ] && [[ $log =~ /install-[0-9]{8}T[0-9]{6}Z\.log$ ]]'
+check "log: has what was said, with the time" eval '! sed "s/\x1b.*//" "$work/err" | grep . | while read -r line; do grep -qF -- "$line" "$log" || { echo "$line"; }; done | grep . &&
+	! grep -qvE "^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z " "$log"'
+check "log: has each action and how it ended" eval 'grep -q "file /usr/local/bin/kubelet ... done$" "$log" && grep -q "link .*kubelet.service ... done$" "$log" && ! grep -q "\.\.\.$" "$log"'
+rm -f "$root/usr/local/bin/kubelet"
+check "progress: the same again for one file" eval 'exits 0 tool install && steps_of "$work/err" && says "[1/"'
+check "log: one of its own" [ "$(logs 'install-*.log' | wc -l)" = 2 ]
+before "$root"
+check "log: none of a run that changes nothing" eval 'exits 0 tool install && exits 0 tool status && exits 0 tool plan && as_before "$root"'
+check "log: with --quiet too" eval 'exits 0 tool join --token-file "$work/fresh" --quiet && [ ! -s "$work/err" ] && [ "$(logs "join-*.log" | wc -l)" = 1 ] &&
+	grep -q "bootstrap-kubeconfig ... done" "$(logs "join-*.log")"'
+check "log: no secret" eval '! grep -rqF -e $token -e $fresh "$root/var/log/byoh"'
+for ((i = 10; i < 40; i++)); do
+	: >"$root/var/log/byoh/install-202001${i}T000000Z.log"
+done
+: >"$root/var/log/byoh/mine.log"
+echo $token >"$work/token"
+check "log: the newest 20 are kept, and what is not ours" \
+	eval 'exits 0 tool join --token-file "$work/token" && [ "$(logs "*T*Z*.log" | wc -l)" = 20 ] && [ -e "$root/var/log/byoh/mine.log" ] && [ "$(logs "join-*.log" | wc -l)" = 2 ] &&
+		[ ! -e "$root/var/log/byoh/install-20200110T000000Z.log" ] && [ -e "$root/var/log/byoh/install-20200139T000000Z.log" ]'
+chattr +i "$root/var/log/byoh" 2>/dev/null && immutable=y || immutable=
+if [ "$immutable" ]; then
+	check "log: one that cannot be written is a warning" eval 'exits 0 tool join --token-file "$work/fresh" && says "warning: the log of this run could not be written"'
+	chattr -i "$root/var/log/byoh"
+else
+	skip "log: one that cannot be written" "the file system of $work has no immutable folders"
+fi
+if strace -qq -o /dev/null true 2>/dev/null; then
+	echo $token >"$work/token"
+	code=0
+	strace -f -qq -o /dev/null -e trace=renameat -e inject=renameat:error=EIO:when=2 "$root/usr/local/sbin/byoh-install" \
+		join --token-file "$work/token" --root "$root" >"$work/out" 2>"$work/err" </dev/null || code=$?
+	log=$(sed -n 's/.*the log is \(.*\)$/\1/p' "$work/err")
+	check "log: a failure names it" eval '[ "$code" = 1 ] && [ -n "$log" ] && grep -q "failed: .*I/O error" "$log" && ! grep -qF $token "$log"'
+	fresh_host
+	code=0
+	strace -f -qq -o /dev/null -e trace=renameat -e inject=renameat:error=EIO:when=3 "$work/plain.run" install --root "$root" \
+		>"$work/out" 2>"$work/err" </dev/null || code=$?
+	check "log: a first install that fails leaves the host as it was" eval '[ "$code" = 1 ] && as_before "$root"'
+else
+	skip "log: a failure names it" "strace cannot trace here"
+fi
+
 step "descriptors and limits"
 fresh_host
 check "closed input" eval '"$work/plain.run" verify <&- >"$work/out" 2>"$work/err" && prints good'
@@ -115,8 +178,6 @@ check "a limit on file sizes" eval '(ulimit -f 500; exits 1 "$work/plain.run" in
 step "links in the way"
 fresh_host
 mkdir "$root/data"
-node_spec "$work/node"
-build_bundle "$work/node" key "$work/node.run"
 ln -s ../data "$root/usr/local"
 before "$root"
 check "/usr/local is a link: refused, and nothing is written through it" refused 4 "$work/node.run" install --root "$root" --quiet --ignore-preflight-errors usr-local
