@@ -18,69 +18,49 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "installer/discover.h"
+#include "tests/unit/root-fixture.h"
 
 static struct byoh_error last_error;
 
-struct fixture {
-	char root[64];
-	int fd;
-};
-
 static int set_up(void **state)
 {
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	const struct test_root *root;
 
-	assert_non_null(fixture);
-	strcpy(fixture->root, "/tmp/byoh-discover-XXXXXX");
-	assert_non_null(mkdtemp(fixture->root));
-	fixture->fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fixture->fd >= 0);
-	assert_int_equal(byoh_make_directories(fixture->fd, "etc/byoh", 0700, NULL), 0);
-	*state = fixture;
+	test_root_set_up(state);
+	root = *state;
+	assert_int_equal(byoh_make_directories(root->fd, "etc/byoh", 0700, NULL), 0);
 	return 0;
 }
 
-static int tear_down(void **state)
+static void put(const struct test_root *root, const char *path, const char *text, size_t size)
 {
-	struct fixture *fixture = *state;
-	int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	assert_int_equal(byoh_remove_tree(tmp, strrchr(fixture->root, '/') + 1, NULL), 0);
-	close(tmp);
-	close(fixture->fd);
-	free(fixture);
-	return 0;
+	assert_int_equal(byoh_write_file(root->fd, path, text, size, 0600, &last_error), 0);
 }
 
-static void put(const struct fixture *fixture, const char *path, const char *text, size_t size)
+static int policy_of(const struct test_root *root, const char *text, struct byoh_policy *ret)
 {
-	assert_int_equal(byoh_write_file(fixture->fd, path, text, size, 0600, &last_error), 0);
-}
-
-static int policy_of(const struct fixture *fixture, const char *text, struct byoh_policy *ret)
-{
-	put(fixture, "etc/byoh/byoh.yaml", text, strlen(text));
-	return byoh_discover_policy(fixture->fd, ret, &last_error);
+	put(root, "etc/byoh/byoh.yaml", text, strlen(text));
+	return byoh_discover_policy(root->fd, ret, &last_error);
 }
 
 static void a_host_without_a_config_asks_for_one_signature(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct test_root *root = *state;
 	struct byoh_policy policy;
 
-	assert_int_equal(byoh_discover_policy(fixture->fd, &policy, &last_error), 0);
+	assert_int_equal(byoh_discover_policy(root->fd, &policy, &last_error), 0);
 	assert_int_equal(policy.threshold, 1);
 	assert_false(policy.config_signature);
-	assert_int_equal(policy_of(fixture, "kind: InstallConfig\n", &policy), 0);
+	assert_int_equal(policy_of(root, "kind: InstallConfig\n", &policy), 0);
 	assert_int_equal(policy.threshold, 1);
 }
 
 static void the_installed_config_is_the_hosts_policy(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct test_root *root = *state;
 	struct byoh_policy policy;
 
-	assert_int_equal(policy_of(fixture, "policy: {threshold: 2, requireConfigSignature: true}\n", &policy),
+	assert_int_equal(policy_of(root, "policy: {threshold: 2, requireConfigSignature: true}\n", &policy),
 			 0);
 	assert_int_equal(policy.threshold, 2);
 	assert_true(policy.config_signature);
@@ -89,13 +69,13 @@ static void the_installed_config_is_the_hosts_policy(void **state)
 /* 2^32 would be 0 in 32 bits, and that is as good as no policy. */
 static void a_policy_out_of_bounds_is_no_weak_policy(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct test_root *root = *state;
 	static const char *const wrong[] = { "policy: {threshold: 0}\n", "policy: {threshold: 4294967296}\n",
 					     "policy: {threshold: many}\n", "policy: {threshold: -1}\n" };
 	struct byoh_policy policy;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		assert_true(policy_of(fixture, wrong[i], &policy) < 0);
+		assert_true(policy_of(root, wrong[i], &policy) < 0);
 		assert_int_equal(last_error.kind, BYOH_ERROR_CONFIG);
 	}
 }
@@ -165,21 +145,21 @@ static void a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read(void
 		{ over_the_file, good, -EKEYREJECTED },
 		{ of_a_bundle, good, -EKEYREJECTED },
 	};
-	const struct fixture *fixture = *state;
+	const struct test_root *root = *state;
 	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
 	struct byoh_public_key key;
-	char path[128];
+	char path[sizeof(root->path) + 16];
 
-	snprintf(path, sizeof(path), "%s/c.yaml", fixture->root);
+	snprintf(path, sizeof(path), "%s/c.yaml", root->path);
 	parse_hex(key_hex, key.bytes, sizeof(key.bytes));
 	assert_int_equal(byoh_keyring_add(keyring, &key, NULL), 0);
-	put(fixture, "c.yaml", "whatever a second read would give", 33);
+	put(root, "c.yaml", "whatever a second read would give", 33);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP_BUFFER struct byoh_buffer text = {0}, found = {0};
 		unsigned char signature[BYOH_SIGNATURE_SIZE];
 
 		parse_hex(cases[i].signature, signature, sizeof(signature));
-		put(fixture, "c.yaml.sig", (const char *)signature, sizeof(signature));
+		put(root, "c.yaml.sig", (const char *)signature, sizeof(signature));
 		assert_int_equal(byoh_buffer_add(&text, cases[i].text, strlen(cases[i].text), NULL), 0);
 		assert_int_equal(byoh_discover_check_signature(path, &text, keyring, &found, &last_error),
 				 cases[i].result);
@@ -189,16 +169,16 @@ static void a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read(void
 
 static void a_signature_that_cannot_be_read_is_no_missing_one(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct test_root *root = *state;
 	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
 	CLEANUP_BUFFER struct byoh_buffer found = {0};
 	struct byoh_buffer text = { .data = (char[]){ "x" }, .size = 1 };
-	char path[128];
+	char path[sizeof(root->path) + 16];
 
-	snprintf(path, sizeof(path), "%s/c.yaml", fixture->root);
+	snprintf(path, sizeof(path), "%s/c.yaml", root->path);
 	assert_int_equal(byoh_discover_check_signature(path, &text, keyring, &found, &last_error), 0);
 	assert_int_equal(found.size, 0);
-	assert_int_equal(symlinkat("c.yaml.sig", fixture->fd, "c.yaml.sig"), 0); /* a loop */
+	assert_int_equal(symlinkat("c.yaml.sig", root->fd, "c.yaml.sig"), 0); /* a loop */
 	assert_true(byoh_discover_check_signature(path, &text, keyring, &found, &last_error) < 0);
 }
 
@@ -232,18 +212,17 @@ static void the_kernel_argument_names_one_config(void **state)
 	}
 }
 
+#define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, set_up, test_root_tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_host_without_a_config_asks_for_one_signature, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(the_installed_config_is_the_hosts_policy, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_policy_out_of_bounds_is_no_weak_policy, set_up, tear_down),
+		WITH_HOST(a_host_without_a_config_asks_for_one_signature),
+		WITH_HOST(the_installed_config_is_the_hosts_policy),
+		WITH_HOST(a_policy_out_of_bounds_is_no_weak_policy),
 		cmocka_unit_test(a_config_from_elsewhere_may_raise_the_policy_and_not_lower_it),
-		cmocka_unit_test_setup_teardown(a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(a_signature_that_cannot_be_read_is_no_missing_one, set_up,
-						tear_down),
+		WITH_HOST(a_signature_is_one_over_the_prefix_and_the_bytes_that_were_read),
+		WITH_HOST(a_signature_that_cannot_be_read_is_no_missing_one),
 		cmocka_unit_test(the_kernel_argument_names_one_config),
 	};
 

@@ -19,66 +19,14 @@
 #include "installer/host-internal.h"
 #include "installer/host.h"
 #include "installer/state.h"
+#include "tests/unit/root-fixture.h"
 
-struct fixture {
-	char root[64];
-	int fd;
-};
-
-static int set_up(void **state)
-{
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-	assert_non_null(fixture);
-	strcpy(fixture->root, "/tmp/byoh-host-XXXXXX");
-	assert_non_null(mkdtemp(fixture->root));
-	fixture->fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fixture->fd >= 0);
-	*state = fixture;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *fixture = *state;
-	const char *name = strrchr(fixture->root, '/') + 1;
-	int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	close(fixture->fd);
-	assert_int_equal(byoh_remove_tree(tmp, name, NULL), 0);
-	close(tmp);
-	free(fixture);
-	return 0;
-}
-
-static void put(const struct fixture *fixture, const char *path, const char *text, mode_t mode)
-{
-	char parent[BYOH_PATH_MAX];
-
-	snprintf(parent, sizeof(parent), "%s", path);
-	*strrchr(parent, '/') = 0;
-	if (parent[0])
-		assert_int_equal(byoh_make_directories(fixture->fd, parent, 0755, NULL), 0);
-	assert_int_equal(byoh_write_file(fixture->fd, path, text, strlen(text), mode, NULL), 0);
-}
-
-static void put_link(const struct fixture *fixture, const char *path, const char *target)
-{
-	char parent[BYOH_PATH_MAX];
-
-	snprintf(parent, sizeof(parent), "%s", path);
-	*strrchr(parent, '/') = 0;
-	if (parent[0])
-		assert_int_equal(byoh_make_directories(fixture->fd, parent, 0755, NULL), 0);
-	assert_int_equal(byoh_write_link(fixture->fd, path, target, NULL), 0);
-}
-
-static struct byoh_host *gather(const struct fixture *fixture)
+static struct byoh_host *gather(const struct test_root *root)
 {
 	struct byoh_error err = BYOH_ERROR_INIT;
 	struct byoh_host *host = NULL;
 
-	assert_int_equal(byoh_host_gather(fixture->root, NULL, &host, &err), 0);
+	assert_int_equal(byoh_host_gather(root->path, NULL, &host, &err), 0);
 	assert_string_equal(err.message, "");
 	return host;
 }
@@ -88,7 +36,7 @@ static void test_empty_root(void **state)
 	CLEANUP_HOST struct byoh_host *host = gather(*state);
 
 	assert_false(host->live);
-	assert_string_equal(host->root, ((struct fixture *)*state)->root);
+	assert_string_equal(host->root, ((struct test_root *)*state)->path);
 	assert_string_equal(host->os_id, "");
 	assert_string_equal(host->hostname, "");
 	assert_string_equal(host->machine_id, "");
@@ -107,23 +55,23 @@ static void test_empty_root(void **state)
 
 static void test_names(void **state)
 {
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 	CLEANUP_HOST struct byoh_host *host = NULL;
 
-	put(f, "/usr/lib/os-release",
-	    "# ID=no\nPRETTY_NAME=\"A \\\"fine\\\" "
-	    "system\"\nID='debian'\nVERSION_ID=12\nID_LIKE=x\n",
-	    0644);
-	put_link(f, "/etc/os-release", "../usr/lib/os-release");
-	put(f, "/etc/hostname", "  node10\n", 0644);
-	put(f, "/etc/machine-id", "uninitialized\n", 0444);
-	put(f, "/usr/lib/systemd/systemd", "", 0755);
-	put_link(f, "/lib", "usr/lib");
-	put_link(f, "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service",
-		 "/lib/systemd/system/systemd-resolved.service");
-	put(f, "/etc/selinux/config",
-	    "#SELINUX=permissive\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0644);
-	host = gather(f);
+	test_root_put(root, "/usr/lib/os-release",
+		      "# ID=no\nPRETTY_NAME=\"A \\\"fine\\\" "
+		      "system\"\nID='debian'\nVERSION_ID=12\nID_LIKE=x\n",
+		      0644);
+	test_root_put_link(root, "/etc/os-release", "../usr/lib/os-release");
+	test_root_put(root, "/etc/hostname", "  node10\n", 0644);
+	test_root_put(root, "/etc/machine-id", "uninitialized\n", 0444);
+	test_root_put(root, "/usr/lib/systemd/systemd", "", 0755);
+	test_root_put_link(root, "/lib", "usr/lib");
+	test_root_put_link(root, "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service",
+			   "/lib/systemd/system/systemd-resolved.service");
+	test_root_put(root, "/etc/selinux/config",
+		      "#SELINUX=permissive\nSELINUX=enforcing\nSELINUXTYPE=targeted\n", 0644);
+	host = gather(root);
 	assert_string_equal(host->os_id, "debian");
 	assert_string_equal(host->os_version_id, "12");
 	assert_string_equal(host->os_pretty_name, "A \"fine\" system");
@@ -137,24 +85,24 @@ static void test_names(void **state)
 
 static void test_iptables_of_ours_is_none(void **state)
 {
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 	struct byoh_host *host;
 
-	put(f, "/usr/local/lib/byoh/xtables-nft-multi", "", 0755);
-	put_link(f, "/usr/local/sbin/iptables", "../lib/byoh/xtables-nft-multi");
-	host = gather(f);
+	test_root_put(root, "/usr/local/lib/byoh/xtables-nft-multi", "", 0755);
+	test_root_put_link(root, "/usr/local/sbin/iptables", "../lib/byoh/xtables-nft-multi");
+	host = gather(root);
 	assert_false(host->has_iptables);
 	byoh_host_free(host);
 
-	put_link(f, "/usr/sbin/iptables", "/etc/alternatives/iptables");
-	host = gather(f);
+	test_root_put_link(root, "/usr/sbin/iptables", "/etc/alternatives/iptables");
+	host = gather(root);
 	assert_false(host->has_iptables); /* leads nowhere */
 	byoh_host_free(host);
 
-	put(f, "/usr/sbin/xtables-nft-multi", "", 0755);
-	put_link(f, "/etc/alternatives/iptables", "/usr/sbin/iptables-nft");
-	put_link(f, "/usr/sbin/iptables-nft", "xtables-nft-multi");
-	host = gather(f);
+	test_root_put(root, "/usr/sbin/xtables-nft-multi", "", 0755);
+	test_root_put_link(root, "/etc/alternatives/iptables", "/usr/sbin/iptables-nft");
+	test_root_put_link(root, "/usr/sbin/iptables-nft", "xtables-nft-multi");
+	host = gather(root);
 	assert_true(host->has_iptables);
 	byoh_host_free(host);
 }
@@ -175,37 +123,37 @@ static void test_foreign_runtime(void **state)
 		{ "/usr/lib/systemd/system/docker.service", NULL, false, true },
 		{ "/usr/bin/dockerd", NULL, false, true },
 	};
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 
-	put(f, "/dev/null", "", 0644);
+	test_root_put(root, "/dev/null", "", 0644);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		CLEANUP_HOST struct byoh_host *host = NULL;
 
 		if (rows[i].link)
-			put_link(f, rows[i].path, rows[i].link);
+			test_root_put_link(root, rows[i].path, rows[i].link);
 		else
-			put(f, rows[i].path, "", 0755);
+			test_root_put(root, rows[i].path, "", 0755);
 		if (rows[i].with_state)
-			put(f, BYOH_STATE_PATH, "{}\n", 0600);
-		host = gather(f);
+			test_root_put(root, BYOH_STATE_PATH, "{}\n", 0600);
+		host = gather(root);
 		if ((host->containerd_path != NULL) != rows[i].foreign)
 			fail_msg("row %zu: %s", i,
 				 host->containerd_path ? host->containerd_path : "none");
 		if (rows[i].foreign)
 			assert_string_equal(host->containerd_path, rows[i].path);
-		assert_int_equal(byoh_remove_file(f->fd, rows[i].path, NULL), 0);
-		assert_int_equal(byoh_remove_file(f->fd, BYOH_STATE_PATH, NULL), 0);
+		assert_int_equal(byoh_remove_file(root->fd, rows[i].path, NULL), 0);
+		assert_int_equal(byoh_remove_file(root->fd, BYOH_STATE_PATH, NULL), 0);
 	}
 }
 
 static void test_unit_directory(void **state)
 {
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 	CLEANUP_HOST struct byoh_host *host = NULL;
 
-	assert_int_equal(byoh_make_directories(f->fd, "/var/usrlocal", 0755, NULL), 0);
-	put_link(f, "/usr/local", "../var/usrlocal");
-	host = gather(f);
+	assert_int_equal(byoh_make_directories(root->fd, "/var/usrlocal", 0755, NULL), 0);
+	test_root_put_link(root, "/usr/local", "../var/usrlocal");
+	host = gather(root);
 	assert_false(host->usr_local_unit_dir_ok);
 }
 
@@ -226,40 +174,40 @@ static void test_links_stay_inside(void **state)
 		{ "/etc/nowhere", NULL, -ENOENT },
 		{ "/usr/target/below", NULL, -ENOTDIR },
 	};
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 
-	put(f, "/usr/target", "inside", 0644);
-	put_link(f, "/etc/absolute", "/usr/target");
-	put_link(f, "/etc/climbing", "../../../../../../usr/target");
-	put_link(f, "/etc/folder", "/usr");
-	put_link(f, "/etc/loop", "loop");
-	put_link(f, "/etc/nowhere", "/etc/hostname-that-is-not-there");
+	test_root_put(root, "/usr/target", "inside", 0644);
+	test_root_put_link(root, "/etc/absolute", "/usr/target");
+	test_root_put_link(root, "/etc/climbing", "../../../../../../usr/target");
+	test_root_put_link(root, "/etc/folder", "/usr");
+	test_root_put_link(root, "/etc/loop", "loop");
+	test_root_put_link(root, "/etc/nowhere", "/etc/hostname-that-is-not-there");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		CLEANUP_BUFFER struct byoh_buffer real = { 0 };
 		struct byoh_error err = BYOH_ERROR_INIT;
-		int rc = byoh_host_resolve(f->fd, rows[i].path, &real, &err);
+		int rc = byoh_host_resolve(root->fd, rows[i].path, &real, &err);
 
 		if (rc != rows[i].rc ||
 		    (rows[i].real && strcmp(rows[i].real, byoh_buffer_text(&real))))
 			fail_msg("%s: %d %s", rows[i].path, rc, byoh_buffer_text(&real));
 	}
 	/* this machine's file is not what such a link reads */
-	put_link(f, "/etc/passwd-outside", "/etc/passwd");
-	assert_false(byoh_host_exists(f->fd, "/etc/passwd-outside"));
+	test_root_put_link(root, "/etc/passwd-outside", "/etc/passwd");
+	assert_false(byoh_host_exists(root->fd, "/etc/passwd-outside"));
 }
 
 static void test_programs(void **state)
 {
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 	CLEANUP_HOST struct byoh_host *host = NULL;
 
-	put(f, "/usr/bin/mount", "", 0755);
-	put(f, "/usr/bin/readme", "", 0644);
-	put_link(f, "/usr/sbin/modprobe", "/bin/kmod");
-	put(f, "/usr/bin/kmod", "", 0755);
-	put_link(f, "/bin", "usr/bin");
-	assert_int_equal(byoh_make_directories(f->fd, "/usr/bin/folder", 0755, NULL), 0);
-	host = gather(f);
+	test_root_put(root, "/usr/bin/mount", "", 0755);
+	test_root_put(root, "/usr/bin/readme", "", 0644);
+	test_root_put_link(root, "/usr/sbin/modprobe", "/bin/kmod");
+	test_root_put(root, "/usr/bin/kmod", "", 0755);
+	test_root_put_link(root, "/bin", "usr/bin");
+	assert_int_equal(byoh_make_directories(root->fd, "/usr/bin/folder", 0755, NULL), 0);
+	host = gather(root);
 	assert_true(byoh_host_has_program(host, "mount"));
 	assert_true(byoh_host_has_program(host, "modprobe"));
 	assert_false(byoh_host_has_program(host, "readme"));
@@ -325,21 +273,21 @@ static void test_live_host(void **state)
 
 static void test_root_must_be_a_folder(void **state)
 {
-	const struct fixture *f = *state;
+	const struct test_root *root = *state;
 	struct byoh_error err = BYOH_ERROR_INIT;
 	struct byoh_host *host = NULL;
-	char path[128];
+	char path[sizeof(root->path) + 16];
 
-	put(f, "/file", "", 0644);
-	snprintf(path, sizeof(path), "%s/file", f->root);
+	test_root_put(root, "/file", "", 0644);
+	snprintf(path, sizeof(path), "%s/file", root->path);
 	assert_true(byoh_host_gather(path, NULL, &host, &err) < 0);
 	assert_int_equal(err.kind, BYOH_ERROR_USAGE);
-	snprintf(path, sizeof(path), "%s/missing", f->root);
+	snprintf(path, sizeof(path), "%s/missing", root->path);
 	assert_int_equal(byoh_host_gather(path, NULL, &host, &err), -ENOENT);
 	assert_null(host);
 }
 
-#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, test_root_set_up, test_root_tear_down)
 
 int main(void)
 {
