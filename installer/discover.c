@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,11 +18,12 @@
 #include "installer/config-syntax.h"
 #include "installer/credentials.h"
 #include "installer/join.h"
+#include "installer/volume.h"
 
 #define CONFIG_NAME "byoh.yaml"
 #define CONFIG_INSTALLED "/etc/byoh/byoh.yaml"
 #define CONFIG_MAX ((size_t)1 << 20)
-#define CONFIG_VOLUME "/dev/disk/by-label/BYOHCFG"
+#define CONFIG_LABEL "BYOHCFG"
 #define CONFIG_MOUNT "/run/byoh-config"
 #define KERNEL_ARGUMENT "byoh.config="
 #define THRESHOLD_MAX 32 /* as in docs/byoh.yaml.md */
@@ -65,26 +65,36 @@ static int from_kernel_argument(char **ret, struct byoh_error *err)
 	return r == 0 && found && *found ? keep(found, ret, err) : r;
 }
 
-/* Read-only, and nothing on a stranger's stick is a device or a program. It stays mounted until the next
- * boot or run, since the config may name files beside itself. */
-static int from_volume(char **ret, struct byoh_error *err)
+/* Mounted until the configuration and the files it names have been read, and no longer. */
+static int from_volume(const struct byoh_host *host, struct byoh_config_place *ret, struct byoh_error *err)
 {
-	static const char *const types[] = { "vfat", "iso9660", "exfat", "ext4" };
-	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-	bool mounted = false;
+	struct byoh_volume volume;
+	int r = byoh_volume_find(host->root_fd, CONFIG_LABEL, &volume, err);
 
-	if (access(CONFIG_VOLUME, F_OK) < 0)
-		return 0;
-	if (mkdir(CONFIG_MOUNT, 0700) < 0 && errno != EEXIST)
-		return byoh_fail_errno(err, "cannot make %s", CONFIG_MOUNT);
-	umount2(CONFIG_MOUNT, MNT_DETACH);
-	for (size_t i = 0; i < ARRAY_SIZE(types) && !mounted; i++)
-		mounted = mount(CONFIG_VOLUME, CONFIG_MOUNT, types[i], flags, NULL) == 0;
-	if (!mounted)
-		return byoh_fail_errno(err, "the volume BYOHCFG cannot be mounted");
+	if (r < 0 || !volume.device[0])
+		return r;
+	r = byoh_volume_mount(&volume, CONFIG_MOUNT, err);
+	if (r < 0)
+		return r;
+	ret->mounted = true;
 	if (access(CONFIG_MOUNT "/" CONFIG_NAME, F_OK) < 0)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "the volume BYOHCFG has no %s", CONFIG_NAME);
-	return keep(CONFIG_MOUNT "/" CONFIG_NAME, ret, err);
+		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "the volume %s (%s) has no %s", CONFIG_LABEL,
+				 volume.device, CONFIG_NAME);
+	r = keep(CONFIG_MOUNT "/" CONFIG_NAME, &ret->path, err);
+	if (r == 0 && asprintf(&ret->name, CONFIG_NAME " of the volume " CONFIG_LABEL " (%s)", volume.device) < 0) {
+		ret->name = NULL;
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	}
+	return r;
+}
+
+void byoh_config_place_release(struct byoh_config_place *place)
+{
+	if (place->mounted)
+		byoh_volume_unmount(CONFIG_MOUNT);
+	free(place->path);
+	free(place->name);
+	*place = (struct byoh_config_place){0};
 }
 
 static int beside_executable(char **ret, struct byoh_error *err)
@@ -114,21 +124,24 @@ static int from_installed(const struct byoh_host *host, char **ret, struct byoh_
 	return keep(path, ret, err);
 }
 
-int byoh_discover_config(const struct byoh_host *host, const char *named, char **ret, struct byoh_error *err)
+int byoh_discover_config(const struct byoh_host *host, const char *named, struct byoh_config_place *ret,
+			 struct byoh_error *err)
 {
 	int r = 0;
 
-	*ret = NULL;
+	*ret = (struct byoh_config_place){0};
 	if (named)
-		return keep(named, ret, err);
+		return keep(named, &ret->path, err);
 	if (host->live)
-		r = from_kernel_argument(ret, err);
-	if (r == 0 && !*ret)
-		r = from_installed(host, ret, err);
-	if (r == 0 && !*ret && host->live)
-		r = from_volume(ret, err);
-	if (r == 0 && !*ret)
-		r = beside_executable(ret, err);
+		r = from_kernel_argument(&ret->path, err);
+	if (r == 0 && !ret->path)
+		r = from_installed(host, &ret->path, err);
+	if (r == 0 && !ret->path && host->live)
+		r = from_volume(host, ret, err);
+	if (r == 0 && !ret->path)
+		r = beside_executable(&ret->path, err);
+	if (r < 0)
+		byoh_config_place_release(ret);
 	return r;
 }
 

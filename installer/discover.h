@@ -11,9 +11,17 @@
 #include "installer/config.h"
 #include "installer/host.h"
 
-/* *ret is a path to read (the caller frees it), NULL where there is none anywhere. named: --config. */
-BYOH_MUST_CHECK int byoh_discover_config(const struct byoh_host *host, const char *named, char **ret,
-					 struct byoh_error *err);
+struct byoh_config_place {
+	char *path;   /* to read; NULL: there is none anywhere */
+	char *name;   /* for people, where the path alone says too little; else NULL */
+	bool mounted; /* a volume is, until the release */
+};
+/* Once the configuration and the files it names have been read. Leaves nothing behind. */
+void byoh_config_place_release(struct byoh_config_place *place);
+
+/* named: --config. Two volumes with the label are an error; on failure there is nothing to release. */
+BYOH_MUST_CHECK int byoh_discover_config(const struct byoh_host *host, const char *named,
+					 struct byoh_config_place *ret, struct byoh_error *err);
 
 /* The value of byoh.config= in the kernel's command line, which is cut into words; NULL where it is not.
  * Two different ones are an error. */

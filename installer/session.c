@@ -403,24 +403,32 @@ static int apply_policy(struct byoh_session *session, struct byoh_error *err)
 	return r < 0 ? byoh_error_wrap(err, r, "policy.threshold of %s", config->path) : 0;
 }
 
-int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
+static int load_found(struct byoh_session *session, const struct byoh_config_place *place,
+		      struct byoh_error *err)
 {
-	CLEANUP_FREE char *path = NULL;
-	int r = byoh_discover_config(session->host, session->options.config, &path, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!path) {
+	if (!place->path) {
 		if (!session->state)
 			byoh_report_line(session,
 					 "no configuration was found: the host is prepared and joins nothing");
 		return byoh_config_default(&session->config, err);
 	}
-	byoh_report_line(session, "configuration: %s", path);
-	r = read_config(session, path, err);
+	byoh_report_line(session, "configuration: %s", place->name ? place->name : place->path);
+	r = read_config(session, place->path, err);
 	if (r == 0)
 		r = apply_policy(session, err);
-	return r < 0 ? r : byoh_discover_late_credentials(session->host, session->config, err);
+	if (r < 0)
+		return place->name ? byoh_error_wrap(err, r, "%s", place->name) : r;
+	return byoh_discover_late_credentials(session->host, session->config, err);
+}
+
+int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP(byoh_config_place_release) struct byoh_config_place place;
+	int r = byoh_discover_config(session->host, session->options.config, &place, err);
+
+	return r < 0 ? r : load_found(session, &place, err);
 }
 
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
