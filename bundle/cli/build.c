@@ -159,6 +159,38 @@ static int identify(struct build *build, struct byoh_error *err)
 	return read_time(&build->identity.built, err);
 }
 
+/* A line as each phase begins: packing takes minutes, and where stderr is a log there is no bar. */
+static void tell_collecting(const struct build *build)
+{
+	if (!build->quiet)
+		fprintf(stderr, "==> collecting %s %s: %zu components, %zu images\n", build->spec->name,
+			build->spec->version, build->spec->component_count, build->spec->image_count);
+}
+
+static void tell_packing(const struct build *build)
+{
+	uint64_t bytes = 0;
+	char size[32];
+
+	if (build->quiet)
+		return;
+	for (size_t i = 0; i < build->tree->entry_count; i++)
+		bytes += build->tree->entries[i].size;
+	fprintf(stderr, "==> packing %zu components and %zu images, %s, at level %llu\n",
+		build->tree->component_count, build->tree->image_count, byoh_format_size(bytes, size),
+		(unsigned long long)build->level);
+}
+
+static void tell_written(const struct build *build, const char *id)
+{
+	struct stat st;
+	char size[32];
+
+	if (!build->quiet && stat(build->out, &st) == 0)
+		fprintf(stderr, "==> written %s, %s, id %s\n", build->out,
+			byoh_format_size((uint64_t)st.st_size, size), id);
+}
+
 static int pack(struct build *build, struct byoh_error *err)
 {
 	struct byoh_bar bar = byoh_bar_start("Packing", build->quiet);
@@ -174,18 +206,17 @@ static int pack(struct build *build, struct byoh_error *err)
 		.threads = (unsigned int)build->threads,
 		.progress = { .report = byoh_bar_report, .context = &bar },
 	};
-	char hex[BYOH_DIGEST_HEX_SIZE], size[32];
+	char hex[BYOH_DIGEST_HEX_SIZE];
 	struct byoh_digest id;
-	struct stat st;
-	int r = byoh_pack(&job, build->out, &id, err);
+	int r;
 
+	tell_packing(build);
+	r = byoh_pack(&job, build->out, &id, err);
 	byoh_bar_finish(&bar);
 	if (r < 0)
 		return r;
 	byoh_digest_hex(&id, hex);
-	if (!build->quiet && stat(build->out, &st) == 0)
-		fprintf(stderr, "%s: %s %s, %s\n", build->out, build->identity.name, build->identity.version,
-			byoh_format_size((uint64_t)st.st_size, size));
+	tell_written(build, hex);
 	printf("%s\n", hex);
 	return 0;
 }
@@ -205,9 +236,11 @@ static int build_bundle(struct build *build, struct byoh_error *err)
 		r = identify(build, err);
 	if (r == 0)
 		r = make_scratch(build, err);
-	if (r == 0)
+	if (r == 0) {
+		tell_collecting(build);
 		r = byoh_tree_collect(build->spec, build->cache, build->scratch, build->allow_unlocked,
 				      &build->tree, err);
+	}
 	if (r == 0)
 		r = add_own_files(build, err);
 	return r < 0 ? r : pack(build, err);

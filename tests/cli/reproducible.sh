@@ -4,10 +4,6 @@
 # shellcheck disable=SC2016,SC2034,SC2317
 set -euo pipefail
 
-if [ "${1:-}" = -h ]; then
-	sed -n '2,3s/^# //p' "$0"
-	exit 0
-fi
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/cli/lib.sh
 . "$here/lib.sh"
@@ -62,6 +58,17 @@ check "another key gives the same id" \
 	eval 'make_keys other && build "$work/one" other "$work/other.bundle" && [ "$id" = "$(cat "$work/id")" ] && ! cmp -s "$work/one.bundle" "$work/other.bundle"'
 check "both tools tell the id" eval 'exits 0 "$BYOH_BUNDLE" inspect "$work/one.bundle" --json && [ "$(jq -r .id "$work/out")" = "$id" ] &&
 	exits 0 "$work/one.run" verify --json && [ "$(jq -r .id "$work/out")" = "$id" ]'
+
+step "what build tells"
+# told [OPTION...]    a build without a terminal
+told() {
+	exits 0 "$BYOH_BUNDLE" build "$work/one/bundle.yaml" --key "$work/key/private.pem" --stub "$BYOH_INSTALL" \
+		--out "$work/told.run" --level 1 "$@" && [ "$(cat "$work/out")" = "$id" ]
+}
+check "a line for each phase, the id alone on stdout" eval 'told && [ "$(grep -c "^==> " "$work/err")" = 3 ] && [ "$(grep -c "" "$work/err")" = 3 ] &&
+	says "collecting node 1.0: 9 components, 1 images" && says "packing 9 components and 1 images, " &&
+	says "written $work/told.run, $(numfmt --to=si --format=%.1f --round=nearest "$(stat -c %s "$work/told.run")" | sed "s/M\$/ MB/"), id $id"'
+check "nothing with --quiet" eval 'told --quiet && [ ! -s "$work/err" ]'
 
 step "zstd and tar"
 export LC_ALL=C.UTF-8 TZ=UTC
