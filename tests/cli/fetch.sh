@@ -3,81 +3,25 @@
 # shellcheck disable=SC2016,SC2317
 set -euo pipefail
 
-if [ "${1:-}" = -h ]; then
-	sed -n '2s/^# //p' "$0"
-	exit 0
-fi
-
 here=$(cd "$(dirname "$0")" && pwd)
-: "${BYOH_BUNDLE:=$here/../../build/byoh-bundle}"
-work=$(mktemp -d)
-server='' tls_server=
-end() {
-	[ -z "$server" ] || kill "$server"
-	[ -z "$tls_server" ] || kill "$tls_server"
-	rm -rf "$work"
-}
-trap end EXIT
+# shellcheck source=tests/cli/lib.sh
+. "$here/lib.sh"
 
-failed=0
-pass() { echo "PASS $1"; }
-fail() {
-	echo "FAIL $1"
-	sed 's/^/    /' "$work/err" || true
-	failed=1
-}
-
-# check NAME COMMAND...    passes if the command succeeds
-check() {
-	local name=$1
-	shift
-	if "$@"; then pass "$name"; else fail "$name"; fi
-}
-
-# exits CODE COMMAND...    the command's exit code is CODE; its output is in out and err
-exits() {
-	local expected=$1 code=0
-	shift
-	"$@" >"$work/out" 2>"$work/err" || code=$?
-	[ "$code" = "$expected" ] || {
-		echo "    exit code $code, expected $expected" >>"$work/err"
-		return 1
-	}
-}
-
-says() { grep -qF -- "$1" "$work/err"; }
-asked() { grep -cE -- "$1" "$work/log" || true; }
-
-"${CC:-gcc}" -O1 -D_GNU_SOURCE -o "$work/http-server" "$here/http-server.c"
 mkdir "$work/site"
-# 3 MB that do not repeat themselves, the same in every run.
-openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c 3000000 >"$work/site/big" || true
+noise 3000000 00 >"$work/site/big"
 echo small >"$work/site/small"
 : >"$work/site/empty"
 big=$(sha256sum <"$work/site/big" | cut -d' ' -f1)
 small=$(sha256sum <"$work/site/small" | cut -d' ' -f1)
 
-: >"$work/log"
-mkfifo "$work/port"
-"$work/http-server" "$work/site" "$work/log" >"$work/port" &
-server=$!
-read -r port <"$work/port"
+start_http_server "$work/site"
 base=http://127.0.0.1:$port
 cache=$work/cache
 
 # spec SOURCE...    writes bundle.yaml with a component for each
 spec() {
 	local source n=0
-	mkdir -p "$work/spec"
-	cat >"$work/spec/bundle.yaml" <<-END
-		apiVersion: byoh-bundle/v1alpha1
-		kind: Bundle
-		name: test
-		version: "1"
-		epoch: 1
-		arch: amd64
-		components:
-	END
+	begin_spec "$work/spec" test
 	for source in "$@"; do
 		n=$((n + 1))
 		printf '  - {name: part%s, version: "1", license: none, source: {%s}, files: [{to: /opt/part%s}]}\n' \
@@ -159,7 +103,7 @@ check "a circle of redirects ends" eval 'exits 1 fetch && [ "$(asked loop)" -le 
 fresh "url: $base/ranges/small, unlocked: true"
 check "http without a digest is refused" eval 'exits 2 fetch && [ "$(asked .)" = 0 ]'
 fresh "url: $base/ranges/small"
-check "a source without digest that does not say unlocked is refused" eval 'exits 2 fetch && says "bundle.yaml:8:"'
+check "a source without digest that does not say unlocked is refused" eval 'exits 2 fetch && says "bundle.yaml:9:"'
 
 fresh "url: file://$work/site/big, sha256: $big" "url: file://$work/site/empty, unlocked: true"
 check "file:// is fetched, with a digest or unlocked" \
@@ -184,7 +128,7 @@ printf 'HTTP/1.0 302 Found\r\nLocation: %s/ranges/small\r\nContent-Length: 0\r\n
 mkfifo "$work/tls-port"
 (cd "$work/site" && exec openssl s_server -accept localhost:0 -4 -HTTP -key ../key.pem -cert ../cert.pem) \
 	>"$work/tls-port" 2>/dev/null </dev/null &
-tls_server=$!
+pids+=($!)
 exec 8<"$work/tls-port"
 while read -r line <&8; do
 	case $line in ACCEPT*) break ;; esac
@@ -229,4 +173,4 @@ check "a part that another run writes is left alone" \
 exec 9>&-
 check "and is fetched once that run has ended" eval 'exits 0 fetch && whole $big'
 
-exit $failed
+exit "$failed"

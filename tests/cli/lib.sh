@@ -1,6 +1,11 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by the tests of the commands: a folder to work in, checks that count themselves, bundles, hosts.
 
+if [ "${1:-}" = -h ]; then
+	sed -n '2,/^[^#]/{/^# shellcheck/d; s/^# //p}' "$0"
+	exit 0
+fi
+
 : "${BYOH_BUNDLE:=$here/../../build/byoh-bundle}" "${BYOH_INSTALL:=$here/../../build/byoh-install}"
 : "${BYOH_HOSTILE:=$here/../../build/debug/tests/cli/hostile-bundle}"
 : "${SOURCE_DATE_EPOCH:=1700000000}"
@@ -8,10 +13,14 @@ export SOURCE_DATE_EPOCH
 work=$(mktemp -d)
 failed=0
 mounts=()
+pids=() # of what runs beside the test and ends with it
 
 end() {
-	local mount
+	local mount pid
 	[ "$BASHPID" = $$ ] || return 0
+	for pid in "${pids[@]}"; do
+		kill "$pid" 2>/dev/null || true
+	done
 	for mount in "${mounts[@]}"; do
 		umount -l "$mount" 2>/dev/null || true
 	done
@@ -74,6 +83,18 @@ as_before() {
 
 # noise BYTES SEED    bytes that do not compress, the same for the same seed
 noise() { openssl enc -aes-128-ctr -K "$2" -iv 00 -in /dev/zero 2>/dev/null | head -c "$1" || true; }
+
+# start_http_server SITE    tests/cli/http-server.c over that folder at 127.0.0.1:$port, its requests in $work/log
+start_http_server() {
+	"${CC:-gcc}" -O1 -D_GNU_SOURCE -o "$work/http-server" "$here/http-server.c"
+	: >"$work/log"
+	mkfifo "$work/port"
+	"$work/http-server" "$1" "$work/log" >"$work/port" &
+	pids+=($!)
+	read -r port <"$work/port"
+}
+# asked REGEX    how many requests it had of that kind
+asked() { grep -cE -- "$1" "$work/log" || true; }
 
 # make_keys NAME    $work/NAME/{private,public}.pem
 make_keys() { "$BYOH_BUNDLE" keygen --out "$work/$1" >/dev/null; }

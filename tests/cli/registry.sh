@@ -3,49 +3,10 @@
 # shellcheck disable=SC2016,SC2317
 set -euo pipefail
 
-if [ "${1:-}" = -h ]; then
-	sed -n '2s/^# //p' "$0"
-	exit 0
-fi
-
 here=$(cd "$(dirname "$0")" && pwd)
-: "${BYOH_BUNDLE:=$here/../../build/byoh-bundle}"
-work=$(mktemp -d)
-pids=()
-end() {
-	local pid
-	for pid in "${pids[@]}"; do
-		kill "$pid" 2>/dev/null || true
-	done
-	rm -rf "$work"
-}
-trap end EXIT
+# shellcheck source=tests/cli/lib.sh
+. "$here/lib.sh"
 
-failed=0
-check() {
-	local name=$1
-	shift
-	if "$@"; then
-		echo "PASS $name"
-	else
-		echo "FAIL $name"
-		sed 's/^/    /' "$work/err" || true
-		failed=1
-	fi
-}
-
-exits() {
-	local expected=$1 code=0
-	shift
-	"$@" >"$work/out" 2>"$work/err" || code=$?
-	[ "$code" = "$expected" ] || {
-		echo "    exit code $code, expected $expected" >>"$work/err"
-		return 1
-	}
-}
-
-says() { grep -qF -- "$1" "$work/err"; }
-asked() { grep -cE -- "$1" "$work/log" || true; }
 hex() { sha256sum <"$1" | cut -d' ' -f1; }
 size() { stat -c %s "$1"; }
 cache=$work/cache
@@ -55,7 +16,7 @@ image=$work/image
 make_image() {
 	local arch
 	mkdir -p "$image" "$work/root"
-	openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c 1000000 >"$work/root/data" || true
+	noise 1000000 00 >"$work/root/data"
 	tar --sort=name --mtime=@0 --owner=0 --group=0 -C "$work/root" -cf - data | gzip -n >"$image/layer-shared"
 	for arch in amd64 arm64; do
 		echo "$arch" >"$work/root/arch"
@@ -83,17 +44,8 @@ descriptor() {
 
 # spec FIELDS    a bundle of that image alone
 spec() {
-	mkdir -p "$work/spec"
-	cat >"$work/spec/bundle.yaml" <<-END
-		apiVersion: byoh-bundle/v1alpha1
-		kind: Bundle
-		name: test
-		version: "1"
-		epoch: 1
-		arch: amd64
-		images:
-		  - {$1}
-	END
+	begin_spec "$work/spec" test
+	printf 'images:\n  - {%s}\n' "$1" >>"$work/spec/bundle.yaml"
 }
 
 fetch() { "$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache" "$@"; }
@@ -210,7 +162,6 @@ fi
 # A registry that wants a token and sends blobs from elsewhere
 #
 
-"${CC:-gcc}" -O1 -D_GNU_SOURCE -o "$work/http-server" "$here/http-server.c"
 site=$work/site
 repository=$site/registry/v2/team/app
 mkdir -p "$repository/manifests" "$site/registry/blobs"
@@ -221,11 +172,7 @@ cp "$image/manifest-arm64" "$repository/manifests/sha256:$arm64"
 for blob in "$image"/layer-* "$image"/config-*; do
 	cp "$blob" "$site/registry/blobs/$(hex "$blob")"
 done
-: >"$work/log"
-mkfifo "$work/port"
-"$work/http-server" "$site" "$work/log" >"$work/port" &
-pids+=($!)
-read -r port <"$work/port"
+start_http_server "$site"
 rm -rf "$cache"
 
 spec "ref: \"127.0.0.1:$port/team/app:1.0\", digest: \"sha256:$index\""
@@ -251,4 +198,4 @@ printf ' ' >>"$repository/manifests/sha256:$index"
 rm -rf "$cache"
 check "an index of other bytes is refused" eval 'exits 3 fetch && [ ! -e "$layout_of/blobs/sha256/$index" ]'
 
-exit $failed
+exit "$failed"
