@@ -15,12 +15,14 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "bundle/base/bar.h"
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "bundle/bundle-internal.h"
 
 #define MAX_DECODERS 32
 #define OUTPUT_SIZE ((size_t)1 << 20)
+#define DECODER_SIZE ((uint64_t)2 << 20) /* what it needs beside the window */
 /* All decoders' windows together; with the blocks in flight the promise of 320 MiB is kept. */
 #define WINDOW_BUDGET ((uint64_t)256 << 20)
 #define BLOCKS_IN_FLIGHT 40
@@ -197,11 +199,13 @@ static int frame_is_damaged(const struct byoh_frame *frame, struct byoh_error *e
 /* A host without the memory for the window must not be told that its medium is bad. */
 static int decoder_failed(const struct byoh_frame *frame, size_t code, struct byoh_error *err)
 {
+	char size[32];
+
 	if (ZSTD_getErrorCode(code) != ZSTD_error_memory_allocation)
 		return frame_is_damaged(frame, err);
 	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM,
-			 "out of memory: decoding needs %llu MiB for each of its threads",
-			 (unsigned long long)(((uint64_t)1 << frame->window_log) >> 20) + 2);
+			 "out of memory: decoding needs %s for each of its threads",
+			 byoh_format_size(((uint64_t)1 << frame->window_log) + DECODER_SIZE, size));
 }
 
 /* One frame and no other, and one that says a checksum: only this keeps an eye on the bytes between the

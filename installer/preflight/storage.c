@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "bundle/base/bar.h"
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "installer/lock.h"
@@ -160,9 +161,10 @@ static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
 	return rc;
 }
 
-static uint64_t mib(uint64_t bytes)
+/* What is printed is rounded; who frees that much must not lack the rest. */
+static uint64_t generously(uint64_t bytes)
 {
-	return add(bytes, ((uint64_t)1 << 20) - 1) >> 20;
+	return add(add(bytes, bytes / 20), (uint64_t)1 << 20);
 }
 
 static uint64_t available(const struct need *need)
@@ -174,6 +176,7 @@ static int check_space(const struct byoh_plan_input *input, struct byoh_check_re
 		       struct byoh_error *err)
 {
 	CLEANUP(needs_release) struct needs needs = { 0 };
+	char size[32], needed[32];
 	uint64_t total = 0;
 	int rc = sum_needs(input, &needs, err);
 
@@ -187,16 +190,14 @@ static int check_space(const struct byoh_plan_input *input, struct byoh_check_re
 			continue;
 		byoh_check_remedy(
 			report,
-			"free %llu MiB on the file system of %.100s, or put it on a larger one",
-			(unsigned long long)mib(need->bytes - available(need)) + 1,
-			need->path);
-		return byoh_check_fail(
-			report, "%.100s: %llu MiB are free, %llu MiB are needed", need->path,
-			(unsigned long long)(available(need) >> 20),
-			(unsigned long long)mib(need->bytes));
+			"free %s on the file system of %.100s, or put it on a larger one",
+			byoh_format_size(generously(need->bytes - available(need)), size), need->path);
+		return byoh_check_fail(report, "%.100s: %s are free, %s are needed", need->path,
+				       byoh_format_size(available(need), size),
+				       byoh_format_size(need->bytes, needed));
 	}
-	return byoh_check_pass(report, "%llu MiB needed, free on %zu file systems",
-			       (unsigned long long)mib(total), needs.count);
+	return byoh_check_pass(report, "%s needed, free on %zu file systems",
+			       byoh_format_size(total, size), needs.count);
 }
 
 static int check_inodes(const struct byoh_plan_input *input, struct byoh_check_report *report,

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bundle/base/bar.h"
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "installer/preflight/checks.h"
@@ -103,18 +104,18 @@ static int check_unit_directory(const struct byoh_plan_input *input,
 static int check_memory(const struct byoh_plan_input *input, struct byoh_check_report *report,
 			struct byoh_error *err)
 {
-	uint64_t mib = input->host->memory_bytes >> 20;
+	char size[32];
 
 	(void)err;
 	if (!byoh_check_has_kubelet(input))
 		return byoh_check_skip(report, "the bundle brings no kubelet");
-	byoh_check_remedy(report, "give the machine 2 GiB of memory or more");
+	byoh_check_remedy(report, "give the machine 2 GB of memory or more");
+	byoh_format_size(input->host->memory_bytes, size);
 	if (input->host->memory_bytes < MEMORY_MIN)
-		return byoh_check_fail(report, "%llu MiB of memory", (unsigned long long)mib);
+		return byoh_check_fail(report, "%s of memory", size);
 	if (input->host->memory_bytes < MEMORY_FAIR)
-		return byoh_check_warn(report, "%llu MiB of memory leave little for pods",
-				       (unsigned long long)mib);
-	return byoh_check_pass(report, "%llu MiB of memory", (unsigned long long)mib);
+		return byoh_check_warn(report, "%s of memory leave little for pods", size);
+	return byoh_check_pass(report, "%s of memory", size);
 }
 
 static int check_cores(const struct byoh_plan_input *input, struct byoh_check_report *report,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bundle/base/bar.h"
 #include "bundle/base/cleanup.h"
 #include "installer/steps/steps-internal.h"
 
@@ -71,6 +72,7 @@ int byoh_step_release_files(const struct byoh_plan_input *input, struct byoh_ste
 {
 	uint64_t bytes = 0;
 	size_t files = 0;
+	char size[32];
 	int rc;
 
 	rc = add_tool(input, step, err);
@@ -91,7 +93,7 @@ int byoh_step_release_files(const struct byoh_plan_input *input, struct byoh_ste
 	}
 	if (!step->action_count)
 		return 0;
-	return byoh_step_sentence(step, err, "Install %zu files of %s %s (%llu MB)", files,
+	return byoh_step_sentence(step, err, "Install %zu files of %s %s (%s)", files,
 				  input->manifest->name, input->manifest->version,
-				  (unsigned long long)((bytes + 999999) / 1000000));
+				  byoh_format_size(bytes, size));
 }

@@ -116,6 +116,8 @@ check "log: of an install" eval '[ "$(logs "*" | wc -l)" = 1 ] && [ "$(stat -c %
 check "log: has what was said, with the time" eval '! sed "s/\x1b.*//" "$work/err" | grep . | while read -r line; do grep -qF -- "$line" "$log" || { echo "$line"; }; done | grep . &&
 	! grep -qvE "^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z " "$log"'
 check "log: has each action and how it ended" eval 'grep -q "file /usr/local/bin/kubelet ... done$" "$log" && grep -q "link .*kubelet.service ... done$" "$log" && ! grep -q "\.\.\.$" "$log"'
+check "sizes: one form everywhere" eval 'exits 0 tool preflight && cp "$work/out" "$work/sizes" && exits 0 tool plan && cat "$work/out" >>"$work/sizes" &&
+	[ "$(grep -cE "[0-9]\.[0-9] [kMG]B" "$work/sizes")" -ge 3 ] && ! sed -E "s/[0-9]+\.[0-9] [kMG]B//g" "$work/sizes" | grep -E "[0-9] ?([KMG]i?B)"'
 rm -f "$root/usr/local/bin/kubelet"
 check "progress: the same again for one file" eval 'exits 0 tool install && steps_of "$work/err" && says "[1/"'
 check "log: one of its own" [ "$(logs 'install-*.log' | wc -l)" = 2 ]

@@ -143,11 +143,11 @@ static void test_system(void **state)
 	preflight_expect(f, "systemd-version", BYOH_CHECK_WARN, NULL);
 	f->host.usr_local_unit_dir_ok = false;
 	preflight_expect(f, "unit-directory", BYOH_CHECK_FAIL, NULL);
-	preflight_expect(f, "memory", BYOH_CHECK_PASS, "4096 MiB");
+	preflight_expect(f, "memory", BYOH_CHECK_PASS, "4.3 GB");
 	f->host.memory_bytes = (uint64_t)1024 << 20;
-	preflight_expect(f, "memory", BYOH_CHECK_WARN, "1024 MiB");
+	preflight_expect(f, "memory", BYOH_CHECK_WARN, "1.1 GB");
 	f->host.memory_bytes = (uint64_t)512 << 20;
-	preflight_expect(f, "memory", BYOH_CHECK_FAIL, "512 MiB");
+	preflight_expect(f, "memory", BYOH_CHECK_FAIL, "536.9 MB");
 	f->host.cores = 1;
 	preflight_expect(f, "cores", BYOH_CHECK_WARN, "1 core");
 	f->manifest.arch = (char *)"s390x";
