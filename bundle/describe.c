@@ -4,16 +4,10 @@
 #include <stdio.h>
 
 #include "bundle/base/bar.h"
+#include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 
 #define SBOM_MAX ((size_t)64 << 20)
-
-#define OUT(call)                      \
-	do {                           \
-		int out_r_ = (call);   \
-		if (out_r_ < 0)        \
-			return out_r_; \
-	} while (0)
 
 static int describe_signatures(const struct byoh_bundle *bundle, struct byoh_buffer *ret,
 			       struct byoh_error *err)
@@ -26,9 +20,9 @@ static int describe_signatures(const struct byoh_bundle *bundle, struct byoh_buf
 		char hex[BYOH_DIGEST_HEX_SIZE];
 		struct byoh_digest id;
 
-		OUT(byoh_public_key_id(&signatures[i].key, &id, err));
+		TRY(byoh_public_key_id(&signatures[i].key, &id, err));
 		byoh_digest_hex(&id, hex);
-		OUT(byoh_buffer_printf(ret, err, "ed25519 %s\n", hex));
+		TRY(byoh_buffer_printf(ret, err, "ed25519 %s\n", hex));
 	}
 	return 0;
 }
@@ -39,7 +33,7 @@ static int describe_files(const struct byoh_index *index, struct byoh_buffer *re
 		const struct byoh_file *file = &index->files[i];
 		char type = file->type == BYOH_FILE_DIRECTORY ? 'd' : file->type == BYOH_FILE_SYMLINK ? 'l' : '-';
 
-		OUT(byoh_buffer_printf(ret, err, "%c %04o %12llu /%s%s%s\n", type, (unsigned int)file->mode,
+		TRY(byoh_buffer_printf(ret, err, "%c %04o %12llu /%s%s%s\n", type, (unsigned int)file->mode,
 				       (unsigned long long)file->size, file->path,
 				       *file->target ? " -> " : "", file->target));
 	}
@@ -52,11 +46,11 @@ static int describe_contents(const struct byoh_manifest *manifest, struct byoh_b
 	for (size_t i = 0; i < manifest->component_count; i++) {
 		const struct byoh_component *c = &manifest->components[i];
 
-		OUT(byoh_buffer_printf(ret, err, "  %-20s %-28s %s%s\n", c->name, c->version,
+		TRY(byoh_buffer_printf(ret, err, "  %-20s %-28s %s%s\n", c->name, c->version,
 				       c->license ? c->license : "", c->unlocked ? "  UNLOCKED" : ""));
 	}
 	for (size_t i = 0; i < manifest->image_count; i++)
-		OUT(byoh_buffer_printf(ret, err, "  image %s (%s)%s\n", manifest->images[i].ref,
+		TRY(byoh_buffer_printf(ret, err, "  image %s (%s)%s\n", manifest->images[i].ref,
 				       manifest->images[i].platform,
 				       manifest->images[i].unlocked ? "  UNLOCKED" : ""));
 	return 0;
@@ -68,18 +62,18 @@ static int describe_text(const struct byoh_bundle *bundle, struct byoh_buffer *r
 	char hex[BYOH_DIGEST_HEX_SIZE], size[32], space[32];
 
 	byoh_digest_hex(byoh_bundle_id(bundle), hex);
-	OUT(byoh_buffer_printf(ret, err, "%s %s (epoch %llu, %s)\n", manifest->name, manifest->version,
+	TRY(byoh_buffer_printf(ret, err, "%s %s (epoch %llu, %s)\n", manifest->name, manifest->version,
 			       (unsigned long long)manifest->epoch, manifest->arch));
-	OUT(byoh_buffer_printf(ret, err, "id          %s\n", hex));
+	TRY(byoh_buffer_printf(ret, err, "id          %s\n", hex));
 	if (manifest->kubernetes)
-		OUT(byoh_buffer_printf(ret, err, "kubernetes  %s\n", manifest->kubernetes));
-	OUT(byoh_buffer_printf(ret, err, "size        %s, unpacked %s in %llu files\n",
+		TRY(byoh_buffer_printf(ret, err, "kubernetes  %s\n", manifest->kubernetes));
+	TRY(byoh_buffer_printf(ret, err, "size        %s, unpacked %s in %llu files\n",
 			       byoh_format_size(byoh_bundle_size(bundle), size),
 			       byoh_format_size(manifest->space, space),
 			       (unsigned long long)manifest->inodes));
-	OUT(byoh_buffer_add_string(ret, "signatures\n", err));
-	OUT(describe_signatures(bundle, ret, err));
-	OUT(byoh_buffer_add_string(ret, "contents\n", err));
+	TRY(byoh_buffer_add_string(ret, "signatures\n", err));
+	TRY(describe_signatures(bundle, ret, err));
+	TRY(byoh_buffer_add_string(ret, "contents\n", err));
 	return describe_contents(manifest, ret, err);
 }
 
@@ -102,7 +96,7 @@ static int add_signatures(const struct byoh_bundle *bundle, struct byoh_json *js
 	for (size_t i = 0; i < count; i++) {
 		struct byoh_digest id;
 
-		OUT(byoh_public_key_id(&signatures[i].key, &id, err));
+		TRY(byoh_public_key_id(&signatures[i].key, &id, err));
 		byoh_json_begin_object(json);
 		byoh_json_field_string(json, "algorithm", "ed25519");
 		add_hex(json, "key", &id);
@@ -166,7 +160,7 @@ static int describe_json(const struct byoh_bundle *bundle, struct byoh_buffer *r
 	byoh_json_field_u64(&json, "inodes", manifest->inodes);
 	byoh_json_field_u64(&json, "frames", index->frame_count);
 	byoh_json_field_u64(&json, "window", manifest->largest_window);
-	OUT(add_signatures(bundle, &json, err));
+	TRY(add_signatures(bundle, &json, err));
 	add_components(manifest, &json);
 	add_images(manifest, &json);
 	byoh_json_end_object(&json);

@@ -3,14 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bundle/base/cleanup.h"
 #include "bundle/index.h"
-
-#define OUT(call)                    \
-	do {                         \
-		int out_r_ = (call); \
-		if (out_r_ < 0)      \
-			return out_r_; \
-	} while (0)
 
 static int write_header(const struct byoh_index *index, size_t string_size, struct byoh_buffer *ret,
 			struct byoh_error *err)
@@ -18,11 +12,11 @@ static int write_header(const struct byoh_index *index, size_t string_size, stru
 	const uint64_t counts[] = { index->plain_size,	index->file_count,   index->frame_count,
 				    index->block_count, index->extent_count, string_size };
 
-	OUT(byoh_buffer_add(ret, "BYOHINDX", 8, err));
-	OUT(byoh_buffer_add_u32(ret, 1, err));
-	OUT(byoh_buffer_add_u32(ret, 20, err));
+	TRY(byoh_buffer_add(ret, "BYOHINDX", 8, err));
+	TRY(byoh_buffer_add_u32(ret, 1, err));
+	TRY(byoh_buffer_add_u32(ret, 20, err));
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-		OUT(byoh_buffer_add_u64(ret, counts[i], err));
+		TRY(byoh_buffer_add_u64(ret, counts[i], err));
 	return byoh_buffer_add(ret, index->base_id.bytes, BYOH_DIGEST_SIZE, err);
 }
 
@@ -32,10 +26,10 @@ static int write_frame(const struct byoh_frame *frame, struct byoh_buffer *ret, 
 				     frame->plain_size,	   frame->first_block,	frame->first_extent,
 				     frame->extent_count };
 
-	OUT(byoh_buffer_add_u32(ret, frame->kind, err));
-	OUT(byoh_buffer_add_u32(ret, frame->window_log, err));
+	TRY(byoh_buffer_add_u32(ret, frame->kind, err));
+	TRY(byoh_buffer_add_u32(ret, frame->window_log, err));
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		OUT(byoh_buffer_add_u64(ret, numbers[i], err));
+		TRY(byoh_buffer_add_u64(ret, numbers[i], err));
 	return byoh_buffer_add(ret, frame->prefix_digest.bytes, BYOH_DIGEST_SIZE, err);
 }
 
@@ -58,11 +52,11 @@ static int write_extent(const struct byoh_base_extent *extent, struct byoh_buffe
 {
 	uint32_t path;
 
-	OUT(add_string(strings, extent->path, &path, err));
-	OUT(byoh_buffer_add(ret, extent->file_digest.bytes, BYOH_DIGEST_SIZE, err));
-	OUT(byoh_buffer_add_u64(ret, extent->offset, err));
-	OUT(byoh_buffer_add_u64(ret, extent->size, err));
-	OUT(byoh_buffer_add_u32(ret, path, err));
+	TRY(add_string(strings, extent->path, &path, err));
+	TRY(byoh_buffer_add(ret, extent->file_digest.bytes, BYOH_DIGEST_SIZE, err));
+	TRY(byoh_buffer_add_u64(ret, extent->offset, err));
+	TRY(byoh_buffer_add_u64(ret, extent->size, err));
+	TRY(byoh_buffer_add_u32(ret, path, err));
 	return byoh_buffer_add_u32(ret, (uint32_t)strlen(extent->path), err);
 }
 
@@ -71,18 +65,18 @@ static int write_file(const struct byoh_file *file, struct byoh_buffer *strings,
 {
 	uint32_t path, target;
 
-	OUT(add_string(strings, file->path, &path, err));
-	OUT(add_string(strings, file->target, &target, err));
-	OUT(byoh_buffer_add_u32(ret, file->type, err));
-	OUT(byoh_buffer_add_u32(ret, file->mode, err));
-	OUT(byoh_buffer_add_u64(ret, file->size, err));
-	OUT(byoh_buffer_add_u64(ret, file->plain_offset, err));
-	OUT(byoh_buffer_add_u32(ret, path, err));
-	OUT(byoh_buffer_add_u32(ret, (uint32_t)strlen(file->path), err));
-	OUT(byoh_buffer_add_u32(ret, target, err));
-	OUT(byoh_buffer_add_u32(ret, (uint32_t)strlen(file->target), err));
-	OUT(byoh_buffer_add_u32(ret, 0, err));
-	OUT(byoh_buffer_add(ret, file->digest.bytes, BYOH_DIGEST_SIZE, err));
+	TRY(add_string(strings, file->path, &path, err));
+	TRY(add_string(strings, file->target, &target, err));
+	TRY(byoh_buffer_add_u32(ret, file->type, err));
+	TRY(byoh_buffer_add_u32(ret, file->mode, err));
+	TRY(byoh_buffer_add_u64(ret, file->size, err));
+	TRY(byoh_buffer_add_u64(ret, file->plain_offset, err));
+	TRY(byoh_buffer_add_u32(ret, path, err));
+	TRY(byoh_buffer_add_u32(ret, (uint32_t)strlen(file->path), err));
+	TRY(byoh_buffer_add_u32(ret, target, err));
+	TRY(byoh_buffer_add_u32(ret, (uint32_t)strlen(file->target), err));
+	TRY(byoh_buffer_add_u32(ret, 0, err));
+	TRY(byoh_buffer_add(ret, file->digest.bytes, BYOH_DIGEST_SIZE, err));
 	return byoh_buffer_add_u32(ret, 0, err);
 }
 
@@ -91,18 +85,18 @@ int byoh_index_write(const struct byoh_index *index, struct byoh_buffer *ret, st
 	CLEANUP_BUFFER struct byoh_buffer strings = {0};
 	CLEANUP_BUFFER struct byoh_buffer body = {0};
 
-	OUT(byoh_buffer_add_zeros(&strings, 1, err));
+	TRY(byoh_buffer_add_zeros(&strings, 1, err));
 	for (size_t i = 0; i < index->frame_count; i++)
-		OUT(write_frame(&index->frames[i], &body, err));
+		TRY(write_frame(&index->frames[i], &body, err));
 	for (size_t i = 0; i < index->block_count; i++)
-		OUT(byoh_buffer_add(&body, index->blocks[i].bytes, BYOH_DIGEST_SIZE, err));
+		TRY(byoh_buffer_add(&body, index->blocks[i].bytes, BYOH_DIGEST_SIZE, err));
 	for (size_t i = 0; i < index->extent_count; i++)
-		OUT(write_extent(&index->extents[i], &strings, &body, err));
+		TRY(write_extent(&index->extents[i], &strings, &body, err));
 	for (size_t i = 0; i < index->file_count; i++)
-		OUT(write_file(&index->files[i], &strings, &body, err));
-	OUT(write_header(index, strings.size, ret, err));
-	OUT(byoh_buffer_add(ret, body.data, body.size, err));
-	OUT(byoh_buffer_add(ret, strings.data, strings.size, err));
+		TRY(write_file(&index->files[i], &strings, &body, err));
+	TRY(write_header(index, strings.size, ret, err));
+	TRY(byoh_buffer_add(ret, body.data, body.size, err));
+	TRY(byoh_buffer_add(ret, strings.data, strings.size, err));
 	if (ret->size > BYOH_INDEX_MAX_SIZE)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EFBIG, "too many files for one bundle");
 	return 0;

@@ -41,6 +41,14 @@ static inline void byoh_cleanup_dir(DIR **dir)
 #define TAKE_PTR(p) ({ __typeof__(p) taken_ = (p); (p) = NULL; taken_; })
 #define TAKE_FD(fd) ({ int taken_ = (fd); (fd) = -1; taken_; })
 
+/* Returns what the call returned if it failed. For writers that are nothing but a list of calls. */
+#define TRY(call)                      \
+	do {                           \
+		int try_r_ = (call);   \
+		if (try_r_ < 0)        \
+			return try_r_; \
+	} while (0)
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif
