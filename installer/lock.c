@@ -142,10 +142,11 @@ int byoh_host_lock_take(const struct byoh_host *host, struct byoh_host_lock **re
 	return 0;
 }
 
-/* Folders that were missing and are empty now. */
+/* Folders that were missing and are empty now. BYOH_HOME is ours whoever made it: an uninstall empties it, and
+ * after a power cut nothing may be left to tell that we made it. */
 static void remove_made(const struct byoh_host_lock *lock)
 {
-	for (unsigned int i = 0; i < lock->made; i++) {
+	for (unsigned int i = 0; i < lock->made || i == 0; i++) {
 		const char *name;
 		CLEANUP_FD int parent = byoh_open_parent(
 			lock->root_fd, home_parts[ARRAY_SIZE(home_parts) - 1 - i], &name, NULL);

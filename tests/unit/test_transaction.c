@@ -465,6 +465,28 @@ static void test_an_existing_file_that_others_own_stays(void **state)
 	assert_text(fixture, "/etc/old.conf", "old conf");
 }
 
+/* The folder reaches the disk before what the lock says of it. */
+static void test_a_cut_before_the_journal_leaves_nothing(void **state)
+{
+	static const char *const left[] = { NULL, "" }; /* of the lock */
+	struct fixture *fixture = *state;
+	CLEANUP_BUFFER struct byoh_buffer before = { 0 };
+
+	make_host(fixture);
+	assert_int_equal(byoh_make_directories(fixture->host.root_fd, "/var/lib", 0755, NULL), 0);
+	tree_snapshot(fixture->root, &before);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		struct byoh_host_lock *lock;
+
+		assert_int_equal(byoh_make_directories(fixture->host.root_fd, BYOH_HOME, 0700, NULL), 0);
+		if (left[i])
+			write_text(fixture, BYOH_HOME "/lock", left[i], 0600);
+		assert_int_equal(byoh_host_lock_take(&fixture->host, &lock, NULL), 0);
+		byoh_host_lock_free(lock);
+		assert_unchanged(fixture, &before);
+	}
+}
+
 static void test_a_second_run_at_the_same_time_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -614,6 +636,7 @@ int main(void)
 		TEST(test_links_in_the_way_are_not_followed),
 		TEST(test_an_optional_failure_is_a_warning),
 		TEST(test_an_existing_file_that_others_own_stays),
+		TEST(test_a_cut_before_the_journal_leaves_nothing),
 		TEST(test_a_second_run_at_the_same_time_is_refused),
 		TEST(test_two_file_systems),
 		TEST(test_a_full_disk_leaves_the_host_as_it_was),
