@@ -27,6 +27,12 @@ tests/cli/hostile-bundle.sources := tests/cli/hostile-bundle.c tests/unit/bundle
 	tests/unit/forged-bundle.c
 tests/cli/hostile-bundle.libraries := $(TEST_LIBRARIES)
 
+# The pulled plug: what a disk may hold at a moment, and the tree on it as text.
+TEST_PROGRAMS += tests/fault/replay-log tests/fault/plug-snapshot
+tests/fault/replay-log.sources := tests/fault/replay-log.c
+tests/fault/plug-snapshot.sources := tests/fault/plug-snapshot.c tests/unit/tree-snapshot.c
+tests/fault/plug-snapshot.libraries := $(TEST_LIBRARIES)
+
 # run LABEL,OPTIONS,TESTS
 run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
 
@@ -77,7 +83,8 @@ check-cli: all $(BUILD)/debug/tests/cli/hostile-bundle ## Run the tests of the c
 check-fault: all ## Run the tests that kill or fail system calls
 	$(call run_tests,check-fault,--stream,$(wildcard tests/fault/run))
 
-check-host: all ## Run the tests in whole machines
+check-host: export BYOH_FAULT_TOOLS := $(abspath $(BUILD)/debug/tests/fault)
+check-host: all $(BUILD)/debug/tests/fault/replay-log $(BUILD)/debug/tests/fault/plug-snapshot ## Run the tests in whole machines
 	$(call run_tests,check-host,--stream --timeout 7200,$(wildcard tests/host/run))
 
 FUZZ_SECONDS ?= 120

@@ -7,6 +7,8 @@
 #   vm_link_start                         a private link, 10.99.0.1/24 on our side
 #   vm_start [--link] [--memory MiB]      a machine with a fresh disk; with --link it is 10.99.0.2
 #                                         --base RAW: a disk of the caller's instead, which stays as it is
+#                                         --log FILE: every write to the disk and every flush from power-on on,
+#                                         in the format of dm-log-writes
 #   vm_run [-t SECONDS] [-f] 'commands'   runs them in it: their output, their exit code; -f shows it as it comes
 #   vm_copy_in FILE... FOLDER             into the machine
 #   vm_copy_out FILE TARGET               out of it
@@ -125,10 +127,26 @@ vm_accelerator() {
 	fi
 }
 
+# Where writes are logged the guest's flushes have to arrive; what lies below needs none. QEMU's log of
+# zeroes that are written without data may be damaged by another write, so the guest is offered none.
+vm_disk() {
+	local file=file=$vm_dir/disk.qcow2
+	if [ -z "$vm_write_log" ]; then
+		vm_disk=(-drive "$file,if=virtio,format=qcow2,cache=unsafe,discard=unmap")
+		return
+	fi
+	vm_disk=(-blockdev "driver=blklogwrites,node-name=logged,log-sector-size=512"
+		-device "virtio-blk-pci,drive=logged,write-cache=on,discard=off,write-zeroes=off")
+	vm_disk[1]+=",file.driver=qcow2,file.cache.no-flush=on,file.file.driver=file,file.file.filename=$vm_dir/disk.qcow2"
+	vm_disk[1]+=",log.driver=file,log.cache.no-flush=on,log.filename=$vm_write_log"
+	: >"$vm_write_log"
+}
+
 vm_power_on() {
 	local append="root=/dev/vda rw console=ttyS0 quiet loglevel=4 panic=-1 net.ifnames=0 mitigations=off"
 	local network=(-nic none)
 	append+=" systemd.show_status=0"
+	vm_disk
 	[ -z "$vm_link" ] ||
 		network=(-netdev "tap,id=lan,ifname=tap0,script=no,downscript=no" -device "virtio-net-pci,netdev=lan,romfile=")
 	# The exit of QEMU is one more line on the control pipe: who waits for an answer waits for both.
@@ -139,7 +157,7 @@ vm_power_on() {
 			-display none -monitor none -no-reboot -nodefaults -pidfile "$vm_dir/qemu.pid" \
 			-chardev "file,id=console,path=$vm_log,append=on" -serial chardev:console "${network[@]}" \
 			-kernel "$vm_root/vmlinuz" -initrd "$vm_root/initrd.img" -append "$append" \
-			-drive "file=$vm_dir/disk.qcow2,if=virtio,format=qcow2,cache=unsafe,discard=unmap" \
+			"${vm_disk[@]}" \
 			-virtfs "local,path=$vm_dir/share,mount_tag=test.share,security_model=none,multidevs=remap" \
 			-chardev "pipe,id=control,path=$vm_dir/control" -device virtio-serial-pci \
 			-device virtserialport,chardev=control,name=test.control \
@@ -163,16 +181,27 @@ vm_wait() {
 	vm_fail "no '$2' from the machine in $1 s; console: $vm_log"
 }
 
-# vm_start [--link] [--memory MiB] [--again] [--base RAW]
+# Made once: a world may see several machines, one after the other.
+vm_control_open() {
+	mkdir -p "$vm_dir/share/queue" "$vm_dir/share/in" "$vm_dir/share/out"
+	echo 0 >"$vm_dir/share/queue/last"
+	mkfifo "$vm_dir/control.in" "$vm_dir/control.out"
+	# Open for both directions: so neither end ever waits for the other to open it, and none sees an end.
+	exec {vm_in}<>"$vm_dir/control.in" {vm_out}<>"$vm_dir/control.out"
+}
+
+# vm_start [--link] [--memory MiB] [--again] [--base RAW] [--log FILE]
 vm_start() {
 	local again='' base=''
 	vm_link=
+	vm_write_log=
 	vm_memory=2048
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--link) vm_link=1 ;;
 		--again) again=1 ;;
 		--base) base=$2 && shift ;;
+		--log) vm_write_log=$2 && shift ;;
 		--memory) vm_memory=$2 && shift ;;
 		*) vm_fail "vm_start: unknown option $1" || return ;;
 		esac
@@ -180,11 +209,7 @@ vm_start() {
 	done
 	vm_root=$("$vm_scripts/root") || return
 	if [ -z "$again" ]; then
-		mkdir -p "$vm_dir/share/queue" "$vm_dir/share/in" "$vm_dir/share/out"
-		echo 0 >"$vm_dir/share/queue/last"
-		mkfifo "$vm_dir/control.in" "$vm_dir/control.out"
-		# Open for both directions: so neither end ever waits for the other to open it, and none sees an end.
-		exec {vm_in}<>"$vm_dir/control.in" {vm_out}<>"$vm_dir/control.out"
+		[ -p "$vm_dir/control.in" ] || vm_control_open
 		if [ -n "$base" ]; then
 			qemu-img create -q -f qcow2 -F raw -b "$base" "$vm_dir/disk.qcow2" || return
 		else
