@@ -36,14 +36,41 @@ void byoh_kubeconfig_freep(struct byoh_kubeconfig **kubeconfig)
 	byoh_kubeconfig_free(*kubeconfig);
 }
 
-static int write_kubeconfig(const char *server, const struct byoh_buffer *ca, const char *token,
-			    const char *user, struct byoh_buffer *ret, struct byoh_error *err)
+struct names {
+	struct byoh_buffer cluster, context; /* quoted: "123" is a name and no number */
+};
+
+static void names_release(struct names *names)
 {
+	byoh_buffer_release(&names->cluster);
+	byoh_buffer_release(&names->context);
+}
+
+/* The context is USER@CLUSTER, as kubeadm calls it. */
+static int choose_names(const char *cluster, const char *user, struct names *ret, struct byoh_error *err)
+{
+	int r;
+
+	if (!cluster) {
+		r = byoh_buffer_add_string(&ret->cluster, "default-cluster", err);
+		return r < 0 ? r : byoh_buffer_add_string(&ret->context, "default-context", err);
+	}
+	r = byoh_json_quote(&ret->cluster, cluster, err);
+	return r < 0 ? r : byoh_buffer_printf(&ret->context, err, "\"%s@%s\"", user, cluster);
+}
+
+static int write_kubeconfig(const char *cluster, const char *server, const struct byoh_buffer *ca,
+			    const char *token, const char *user, struct byoh_buffer *ret,
+			    struct byoh_error *err)
+{
+	CLEANUP(names_release) struct names names = {0};
 	CLEANUP_BUFFER struct byoh_buffer ca_text = {0};
 	CLEANUP_BUFFER struct byoh_buffer server_text = {0};
 	CLEANUP_SECRET_BUFFER struct byoh_buffer token_text = {0};
 	int r = byoh_base64_encode(ca->data, ca->size, &ca_text, err);
 
+	if (r == 0)
+		r = choose_names(cluster, user, &names, err);
 	if (r == 0)
 		r = byoh_json_quote(&server_text, server, err);
 	if (r == 0)
@@ -54,35 +81,37 @@ static int write_kubeconfig(const char *server, const struct byoh_buffer *ca, co
 				  "apiVersion: v1\n"
 				  "kind: Config\n"
 				  "clusters:\n"
-				  "- name: default-cluster\n"
+				  "- name: %s\n"
 				  "  cluster:\n"
 				  "    certificate-authority-data: %s\n"
 				  "    server: %s\n"
 				  "contexts:\n"
-				  "- name: default-context\n"
+				  "- name: %s\n"
 				  "  context:\n"
-				  "    cluster: default-cluster\n"
+				  "    cluster: %s\n"
 				  "    namespace: default\n"
 				  "    user: %s\n"
-				  "current-context: default-context\n"
+				  "current-context: %s\n"
 				  "users:\n"
 				  "- name: %s\n"
 				  "  user:\n"
 				  "    token: %s\n",
-				  byoh_buffer_text(&ca_text), byoh_buffer_text(&server_text), user, user,
-				  byoh_buffer_text(&token_text));
+				  byoh_buffer_text(&names.cluster), byoh_buffer_text(&ca_text),
+				  byoh_buffer_text(&server_text), byoh_buffer_text(&names.context),
+				  byoh_buffer_text(&names.cluster), user, byoh_buffer_text(&names.context),
+				  user, byoh_buffer_text(&token_text));
 }
 
-int byoh_kubeconfig_write_bootstrap(const char *server, const struct byoh_buffer *ca, const char *token,
-				    struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_kubeconfig_write_bootstrap(const char *cluster, const char *server, const struct byoh_buffer *ca,
+				    const char *token, struct byoh_buffer *ret, struct byoh_error *err)
 {
-	return write_kubeconfig(server, ca, token, "default-auth", ret, err);
+	return write_kubeconfig(cluster, server, ca, token, "default-auth", ret, err);
 }
 
-int byoh_kubeconfig_write_proxy(const char *server, const struct byoh_buffer *ca, const char *token,
-				struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_kubeconfig_write_proxy(const char *cluster, const char *server, const struct byoh_buffer *ca,
+				const char *token, struct byoh_buffer *ret, struct byoh_error *err)
 {
-	return write_kubeconfig(server, ca, token, "kube-proxy", ret, err);
+	return write_kubeconfig(cluster, server, ca, token, "kube-proxy", ret, err);
 }
 
 /* Keys whose presence alone refuses, with the reason. */

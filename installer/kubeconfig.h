@@ -24,14 +24,15 @@ void byoh_kubeconfig_free(struct byoh_kubeconfig *kubeconfig); /* secrets are wi
 void byoh_kubeconfig_freep(struct byoh_kubeconfig **kubeconfig);
 #define CLEANUP_KUBECONFIG __attribute__((cleanup(byoh_kubeconfig_freep)))
 
-/* For the kubelet's --bootstrap-kubeconfig and the agent's alike; appended to ret. */
-BYOH_MUST_CHECK int byoh_kubeconfig_write_bootstrap(const char *server, const struct byoh_buffer *ca,
-						    const char *token, struct byoh_buffer *ret,
-						    struct byoh_error *err);
+/* For the kubelet's --bootstrap-kubeconfig and the agent's alike; appended to ret. cluster names cluster and
+ * context; NULL: "default-cluster". */
+BYOH_MUST_CHECK int byoh_kubeconfig_write_bootstrap(const char *cluster, const char *server,
+						    const struct byoh_buffer *ca, const char *token,
+						    struct byoh_buffer *ret, struct byoh_error *err);
 /* For kube-proxy with a token of its own. */
-BYOH_MUST_CHECK int byoh_kubeconfig_write_proxy(const char *server, const struct byoh_buffer *ca,
-						const char *token, struct byoh_buffer *ret,
-						struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_kubeconfig_write_proxy(const char *cluster, const char *server,
+						const struct byoh_buffer *ca, const char *token,
+						struct byoh_buffer *ret, struct byoh_error *err);
 
 /* Reads a bootstrap kubeconfig that an operator brought. Refuses what may do more than bootstrap (client
  * certificates, exec, passwords; an admin's is called by that name), what is not embedded, and what does

@@ -18,8 +18,8 @@ static int bootstrap_kubeconfig(const struct byoh_plan_input *input, struct byoh
 
 	if (!byoh_steps_can_join(input))
 		return 0;
-	rc = byoh_kubeconfig_write_bootstrap(config->cluster.server, &config->cluster.ca,
-					     config->cluster.token, &text, err);
+	rc = byoh_kubeconfig_write_bootstrap(config->cluster.name, config->cluster.server,
+					     &config->cluster.ca, config->cluster.token, &text, err);
 	return rc ? rc : byoh_steps_secret(input, step, path, &text, err);
 }
 
@@ -59,8 +59,8 @@ static int kube_proxy_kubeconfig(const struct byoh_plan_input *input, struct byo
 					 &config->kube_proxy.kubeconfig, err);
 	if (!config->kube_proxy.token || !config->cluster.server || !config->cluster.ca.size)
 		return 0;
-	rc = byoh_kubeconfig_write_proxy(config->cluster.server, &config->cluster.ca,
-					 config->kube_proxy.token, &text, err);
+	rc = byoh_kubeconfig_write_proxy(config->cluster.name, config->cluster.server,
+					 &config->cluster.ca, config->kube_proxy.token, &text, err);
 	return rc ? rc : byoh_steps_secret(input, step, BYOH_KUBE_PROXY_KUBECONFIG, &text, err);
 }
 

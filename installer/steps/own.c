@@ -110,8 +110,8 @@ static int kubeconfig_file(const struct byoh_plan_input *input, struct byoh_step
 
 	if (!config->cluster.kubeconfig_file || !byoh_steps_can_join(input))
 		return 0;
-	rc = byoh_kubeconfig_write_bootstrap(config->cluster.server, &config->cluster.ca,
-					     config->cluster.token, &text, err);
+	rc = byoh_kubeconfig_write_bootstrap(config->cluster.name, config->cluster.server,
+					     &config->cluster.ca, config->cluster.token, &text, err);
 	return rc ? rc : side_file(input, step, config->cluster.kubeconfig_file, &text, true, err);
 }
 

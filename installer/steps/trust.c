@@ -45,8 +45,9 @@ int byoh_step_late(const struct byoh_plan_input *input, struct byoh_step *step, 
 
 	if (!input->config->cluster.late || !byoh_steps_can_join(input))
 		return 0;
-	r = byoh_kubeconfig_write_bootstrap(input->config->cluster.server, &input->config->cluster.ca,
-					    input->config->cluster.token, &text, err);
+	r = byoh_kubeconfig_write_bootstrap(input->config->cluster.name, input->config->cluster.server,
+					    &input->config->cluster.ca, input->config->cluster.token,
+					    &text, err);
 	if (r == 0)
 		r = byoh_steps_secret(input, step, BYOH_LATE_KUBECONFIG, &text, err);
 	return r < 0 ? r : byoh_step_sentence(step, err, "Keep the credentials that came with join");

@@ -157,6 +157,13 @@ else
 	skip "log: a failure names it" "strace cannot trace here"
 fi
 
+step "the cluster's name"
+fresh_host
+sed -i 's/^cluster: {/cluster: {name: hall-3, /' "$work/node.yaml"
+boot=$root/etc/kubernetes/bootstrap-kubeconfig
+check "name: stands in the kubeconfig" eval 'exits 0 install_node && grep -qF "name: \"hall-3\"" "$boot" && grep -qF "current-context: \"default-auth@hall-3\"" "$boot"'
+check "name: is the same after join" eval 'exits 0 tool join --token-file "$work/fresh" && grep -qF "default-auth@hall-3" "$boot" && grep -qF $fresh "$boot" && exits 0 tool status'
+
 step "descriptors and limits"
 fresh_host
 check "closed input" eval '"$work/plain.run" verify <&- >"$work/out" 2>"$work/err" && prints good'

@@ -13,8 +13,8 @@ static void check(const struct byoh_kubeconfig *kubeconfig)
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 
 	require(kubeconfig->server && kubeconfig->token && kubeconfig->ca.size);
-	require(byoh_kubeconfig_write_bootstrap(kubeconfig->server, &kubeconfig->ca, kubeconfig->token, &text,
-						NULL) == 0);
+	require(byoh_kubeconfig_write_bootstrap("1", kubeconfig->server, &kubeconfig->ca, kubeconfig->token,
+						&text, NULL) == 0);
 	require(byoh_kubeconfig_parse_bootstrap(text.data, text.size, "second", true, &second, NULL) == 0);
 	require(strcmp(kubeconfig->server, second->server) == 0 &&
 		strcmp(kubeconfig->token, second->token) == 0);

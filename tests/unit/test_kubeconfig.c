@@ -69,7 +69,7 @@ static void test_written_is_read_back(void **state)
 	struct byoh_error err = BYOH_ERROR_INIT;
 
 	(void)state;
-	assert_int_equal(byoh_kubeconfig_write_bootstrap("https://[fd00::1]:6443", &ca_bytes, TOKEN, &text,
+	assert_int_equal(byoh_kubeconfig_write_bootstrap(NULL, "https://[fd00::1]:6443", &ca_bytes, TOKEN, &text,
 							 NULL), 0);
 	CLEANUP_KUBECONFIG struct byoh_kubeconfig *kubeconfig = parse(text.data, false);
 
@@ -78,13 +78,18 @@ static void test_written_is_read_back(void **state)
 	assert_string_equal(kubeconfig->ca.data, ca);
 	assert_non_null(strstr(text.data, "\n    certificate-authority-data: LS0tLS1CRUdJTi"));
 
-	assert_int_equal(byoh_kubeconfig_write_proxy("https://a:1", &ca_bytes, "an\"opaque\\one", &proxy, NULL),
-			 0);
+	assert_int_equal(byoh_kubeconfig_write_proxy("123", "https://a:1", &ca_bytes, "an\"opaque\\one",
+						     &proxy, NULL), 0);
 	if (byoh_kubeconfig_check_proxy(proxy.data, proxy.size, "k", &err) < 0)
 		fail_msg("%s", err.message);
 	CLEANUP_KUBECONFIG struct byoh_kubeconfig *opaque = parse(proxy.data, true);
 
 	assert_string_equal(opaque->token, "an\"opaque\\one");
+	assert_non_null(strstr(text.data, "\n- name: default-cluster\n"));
+	assert_non_null(strstr(text.data, "\ncurrent-context: default-context\n"));
+	assert_non_null(strstr(proxy.data, "\n- name: \"123\"\n"));
+	assert_non_null(strstr(proxy.data, "\n    cluster: \"123\"\n"));
+	assert_non_null(strstr(proxy.data, "\ncurrent-context: \"kube-proxy@123\"\n"));
 }
 
 /* A kubeconfig in lines: the cluster's are 6 and 7, the user's line is 13. */
