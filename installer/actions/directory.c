@@ -72,6 +72,9 @@ static int revert_directory(const struct byoh_action_context *context, const str
 {
 	int root_fd = context->host->root_fd;
 
+	/* Missing: an earlier action had made it, and an undo that was cut off has taken it away again. */
+	if (before->existed && !byoh_exists_beneath(root_fd, before->subject))
+		return 0;
 	if (before->existed)
 		return set_rights(root_fd, before->subject, (mode_t)before->mode, (uid_t)before->uid,
 				  (gid_t)before->gid, err);
