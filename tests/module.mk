@@ -33,16 +33,27 @@ tests/fault/replay-log.sources := tests/fault/replay-log.c
 tests/fault/plug-snapshot.sources := tests/fault/plug-snapshot.c tests/unit/tree-snapshot.c
 tests/fault/plug-snapshot.libraries := $(TEST_LIBRARIES)
 
+# What kills and fails system calls, what that is tried on, and what compares the trees afterwards.
+FAULT_PROGRAMS := inject subject snapshot
+TEST_PROGRAMS += $(FAULT_PROGRAMS:%=tests/fault/%)
+tests/fault/inject.sources := tests/fault/inject.c tests/fault/changing-calls.c
+tests/fault/subject.sources := tests/fault/subject.c
+tests/fault/snapshot.sources := tests/fault/snapshot.c tests/unit/tree-snapshot.c
+tests/fault/snapshot.libraries := $(TEST_LIBRARIES)
+
 # run LABEL,OPTIONS,TESTS
 run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
 
 CHECK_PARTS := check-unit check-asan check-tsan check-fuzz check-cli check-fault check-host
 
+# How many points of each scenario and kind of failure `make check` takes; check-fault alone takes all.
+FAULT_SAMPLE ?= 10
+
 check: all ## Run the tests, all but the long ones
 	@tests/run --build $(BUILD) --begin
 	@for part in $(CHECK_PARTS); do \
 		printf '\n==> %s\n' $$part >&2; \
-		BYOH_RESULTS=$(BUILD)/check.results $(MAKE) --no-print-directory $$part || \
+		FAULT_SAMPLE=$(FAULT_SAMPLE) BYOH_RESULTS=$(BUILD)/check.results $(MAKE) --no-print-directory $$part || \
 			tests/run --build $(BUILD) --broken $$part; \
 	done
 	@tests/run --build $(BUILD) --left "fuzz: campaigns of $(FUZZ_SECONDS) s for each target (make fuzz)"
@@ -80,8 +91,10 @@ check-cli: export BYOH_HOSTILE := $(abspath $(BUILD)/debug/tests/cli/hostile-bun
 check-cli: all $(BUILD)/debug/tests/cli/hostile-bundle ## Run the tests of the commands
 	$(call run_tests,check-cli,,$(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 
-check-fault: all ## Run the tests that kill or fail system calls
-	$(call run_tests,check-fault,--stream,$(wildcard tests/fault/run))
+# The variables that tests/fault/run knows narrow it down.
+check-fault: export BYOH_FAULT := $(abspath $(BUILD)/debug/tests/fault)
+check-fault: all $(FAULT_PROGRAMS:%=$(BUILD)/debug/tests/fault/%) ## Kill and fail every system call that changes something
+	$(call run_tests,check-fault,--stream --timeout 14400,$(wildcard tests/fault/run))
 
 check-host: export BYOH_FAULT_TOOLS := $(abspath $(BUILD)/debug/tests/fault)
 check-host: all $(BUILD)/debug/tests/fault/replay-log $(BUILD)/debug/tests/fault/plug-snapshot ## Run the tests in whole machines

@@ -37,28 +37,68 @@ static void add_xattrs(const char *path, struct byoh_buffer *ret)
 	}
 }
 
-static void add_contents(const char *path, const struct stat *st, struct byoh_buffer *ret)
+struct snapshot {
+	const struct tree_snapshot_rules *rules;
+	size_t skip; /* the length of the folder's name */
+	struct byoh_buffer *ret;
+};
+
+static void read_all(const char *path, int fd, struct byoh_buffer *ret)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		require(byoh_buffer_add(ret, bytes, (size_t)n, NULL) == 0, "memory", path);
+	require(n == 0, "file", path);
+}
+
+static void add_digest(const struct snapshot *snapshot, const char *path, char hex[static 65])
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_BUFFER struct byoh_buffer bytes = { 0 };
+	struct byoh_digest digest;
+
+	require(fd >= 0, "file", path);
+	if (snapshot->rules->mask) {
+		read_all(path, fd, &bytes);
+		snapshot->rules->mask(snapshot->rules->context, path + snapshot->skip, &bytes);
+		require(byoh_digest_of(byoh_buffer_text(&bytes), bytes.size, &digest, NULL) == 0, "file",
+			path);
+	} else {
+		require(byoh_digest_fd(fd, UINT64_MAX, &digest, NULL, NULL) == 0, "file", path);
+	}
+	byoh_digest_hex(&digest, hex);
+}
+
+static void add_time(const struct snapshot *snapshot, const char *path, const struct stat *st)
+{
+	int r;
+
+	if (snapshot->rules->new_since && st->st_mtim.tv_sec >= snapshot->rules->new_since)
+		r = byoh_buffer_add_string(snapshot->ret, " new", NULL);
+	else
+		r = byoh_buffer_printf(snapshot->ret, NULL, " %lld.%09ld", (long long)st->st_mtim.tv_sec,
+				       st->st_mtim.tv_nsec);
+	require(r == 0, "memory", path);
+}
+
+static void add_contents(const struct snapshot *snapshot, const char *path, const struct stat *st)
 {
 	char text[BYOH_PATH_MAX] = "";
 
-	if (S_ISLNK(st->st_mode)) {
+	if (S_ISLNK(st->st_mode))
 		require(readlink(path, text, sizeof(text) - 1) >= 0, "link", path);
-	} else if (S_ISREG(st->st_mode)) {
-		CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-		struct byoh_digest digest;
-
-		require(fd >= 0 && byoh_digest_fd(fd, UINT64_MAX, &digest, NULL, NULL) == 0, "file", path);
-		byoh_digest_hex(&digest, text);
-	}
-	require(byoh_buffer_printf(ret, NULL, " %s", text) == 0, "memory", path);
+	else if (S_ISREG(st->st_mode))
+		add_digest(snapshot, path, text);
+	require(byoh_buffer_printf(snapshot->ret, NULL, " %s", text) == 0, "memory", path);
 	if (!S_ISDIR(st->st_mode))
-		require(byoh_buffer_printf(ret, NULL, " %lld.%09ld", (long long)st->st_mtim.tv_sec,
-					   st->st_mtim.tv_nsec) == 0, "memory", path);
+		add_time(snapshot, path, st);
 }
 
-static void add_entry(const char *path, size_t skip, struct byoh_buffer *ret);
+static void add_entry(const struct snapshot *snapshot, const char *path);
 
-static void add_folder(const char *path, size_t skip, struct byoh_buffer *ret)
+static void add_folder(const struct snapshot *snapshot, const char *path)
 {
 	struct dirent **entries;
 	int count = scandir(path, &entries, NULL, alphasort);
@@ -69,29 +109,43 @@ static void add_folder(const char *path, size_t skip, struct byoh_buffer *ret)
 
 		snprintf(below, sizeof(below), "%s/%s", path, entries[i]->d_name);
 		if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
-			add_entry(below, skip, ret);
+			add_entry(snapshot, below);
 		free(entries[i]);
 	}
 	free(entries);
 }
 
-static void add_entry(const char *path, size_t skip, struct byoh_buffer *ret)
+static void add_entry(const struct snapshot *snapshot, const char *path)
 {
+	const struct tree_snapshot_rules *rules = snapshot->rules;
 	struct stat st;
 
+	if (rules->left_out && rules->left_out(rules->context, path + snapshot->skip))
+		return;
 	require(lstat(path, &st) == 0, "entry", path);
-	require(byoh_buffer_printf(ret, NULL, "%s %o %u:%u", path + skip, (unsigned int)st.st_mode,
-				   (unsigned int)st.st_uid, (unsigned int)st.st_gid) == 0, "memory", path);
-	add_contents(path, &st, ret);
-	add_xattrs(path, ret);
-	require(byoh_buffer_add_string(ret, "\n", NULL) == 0, "memory", path);
+	require(byoh_buffer_printf(snapshot->ret, NULL, "%s %o %u:%u", path + snapshot->skip,
+				   (unsigned int)st.st_mode, (unsigned int)st.st_uid,
+				   (unsigned int)st.st_gid) == 0, "memory", path);
+	add_contents(snapshot, path, &st);
+	add_xattrs(path, snapshot->ret);
+	require(byoh_buffer_add_string(snapshot->ret, "\n", NULL) == 0, "memory", path);
 	if (S_ISDIR(st.st_mode))
-		add_folder(path, skip, ret);
+		add_folder(snapshot, path);
+}
+
+void tree_snapshot_by_rules(const char *folder, const struct tree_snapshot_rules *rules,
+			    struct byoh_buffer *ret)
+{
+	const struct snapshot snapshot = { .rules = rules, .skip = strlen(folder), .ret = ret };
+
+	add_entry(&snapshot, folder);
 }
 
 void tree_snapshot(const char *folder, struct byoh_buffer *ret)
 {
-	add_entry(folder, strlen(folder), ret);
+	static const struct tree_snapshot_rules none;
+
+	tree_snapshot_by_rules(folder, &none, ret);
 }
 
 void tree_remove(const char *folder)
