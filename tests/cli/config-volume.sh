@@ -4,10 +4,6 @@
 # shellcheck disable=SC2016,SC2034,SC2317
 set -euo pipefail
 
-if [ "${1:-}" = -h ]; then
-	sed -n '2,3s/^# //p' "$0"
-	exit 0
-fi
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/cli/lib.sh
 . "$here/lib.sh"
