@@ -22,15 +22,25 @@ enum byoh_action_kind {
 	BYOH_ACTION_FILE,	/* subject: path; mode; bytes from content or from a file of the bundle */
 	BYOH_ACTION_LINK,	/* subject: path; value: target */
 	BYOH_ACTION_REMOVE,	/* subject: path of a file or link that must not exist */
-	BYOH_ACTION_MODULE,	/* subject: module; loaded, built in or provided otherwise */
+	BYOH_ACTION_MODULE,	/* subject: module; loaded, built in or provided otherwise; value "unloaded":
+				 * taken out if nothing uses it */
 	BYOH_ACTION_SYSCTL,	/* subject: key with dots; value */
-	BYOH_ACTION_SWAP_OFF,	/* subject: device */
+	BYOH_ACTION_SWAP_OFF,	/* subject: device; value "on": on again */
 	BYOH_ACTION_HOSTNAME,	/* subject: the running kernel's host name to be */
 	BYOH_ACTION_RELOAD,	/* subject: "systemd": daemon-reload, when an action before it changed */
 	BYOH_ACTION_UNIT,	/* subject: unit; value: "started" or "stopped"; restarted if one of
 				 * restart_on changed in this run */
-	BYOH_ACTION_IMAGE,	/* subject: image ref; imported into containerd's namespace k8s.io */
+	BYOH_ACTION_IMAGE,	/* subject: image ref; imported into containerd's namespace k8s.io; value
+				 * "removed": not there */
 	BYOH_ACTION_RELABEL,	/* subject: path; restorecon where SELinux is on */
+	BYOH_ACTION_RESTORE,	/* subject: path; value: the before-image that is to stand there again */
+	BYOH_ACTION_SAVE,	/* subject: a new name; value: the file of the operator's that gets it */
+	BYOH_ACTION_REMOVE_DIRECTORY, /* subject: path; it stays if it is not empty */
+	BYOH_ACTION_DATA,	/* subject: path of a folder that services fill: noted that it is new */
+	BYOH_ACTION_REMOVE_DATA, /* subject: path of such a folder, which goes with all in it */
+	BYOH_ACTION_KILL,	/* subject: a control group, all of whose processes end */
+	BYOH_ACTION_UNMOUNT,	/* subject: how paths begin, no mount of which may stay */
+	BYOH_ACTION_KINDS,
 };
 
 enum byoh_action_state {
@@ -51,11 +61,17 @@ struct byoh_action {
 	bool optional;			/* a failure is a warning: the host works without it */
 	bool pinned;			/* image: protected from garbage collection where containerd can */
 	bool create_only;		/* file: an existing file is left as it is (a template others own) */
+	bool gives_back;		/* a part of the host as it was: the ledger forgets the subject */
+	bool owned;			/* directory: it belongs to uid and gid instead of root */
+	uid_t uid;
+	gid_t gid;
+	uint64_t priority;		/* swap on: as swapon takes it */
 	struct byoh_buffer content;	/* file: its bytes, unless file is set */
 	const struct byoh_file *file;	/* file: bytes come from the bundle; borrowed */
 	const struct byoh_image *image;	/* image; borrowed */
 	struct byoh_digest digest;	/* file: of its bytes */
 	uint64_t size;			/* file */
+	bool was_active;		/* unit: when this run began; set by byoh_action_check */
 	char **restart_on;		/* unit: NULL-terminated list of subjects (paths) */
 	enum byoh_action_state state;	/* set by byoh_action_check */
 };

@@ -17,11 +17,13 @@
 #include "bundle/base/yaml.h"
 #include "installer/config-syntax.h"
 #include "installer/credentials.h"
+#include "installer/state.h"
 #include "installer/join.h"
 #include "installer/volume.h"
 
 #define CONFIG_NAME "byoh.yaml"
 #define CONFIG_INSTALLED "/etc/byoh/byoh.yaml"
+#define CONFIG_KEPT BYOH_CONFIG_FOLDER "/byoh.yaml"
 #define CONFIG_MAX ((size_t)1 << 20)
 #define CONFIG_LABEL "BYOHCFG"
 #define CONFIG_MOUNT "/run/byoh-config"
@@ -209,20 +211,37 @@ static int read_policy(const struct byoh_yaml *doc, struct byoh_policy *ret, str
 	return r;
 }
 
-int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error *err)
+static int read_policy_of(int root_fd, const char *path, struct byoh_policy *ret, struct byoh_error *err)
 {
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
 	CLEANUP(byoh_secret_yaml_freep) struct byoh_yaml *doc = NULL;
-	int r;
+	int r = byoh_read_file(root_fd, path, CONFIG_MAX, &text, err);
+
+	if (r == 0)
+		r = byoh_yaml_parse(byoh_buffer_text(&text), text.size, path, BYOH_ERROR_CONFIG, &doc, err);
+	return r < 0 ? r : read_policy(doc, ret, err);
+}
+
+/* The copy that no editor gets at stands in for a configuration that was damaged or lost. */
+int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error *err)
+{
+	struct byoh_error failure = BYOH_ERROR_INIT;
+	int r = 0;
 
 	*ret = (struct byoh_policy){ .threshold = 1 };
-	if (!byoh_exists_beneath(root_fd, CONFIG_INSTALLED))
+	if (byoh_exists_beneath(root_fd, CONFIG_INSTALLED))
+		r = read_policy_of(root_fd, CONFIG_INSTALLED, ret, &failure);
+	else if (!byoh_exists_beneath(root_fd, CONFIG_KEPT))
 		return 0;
-	r = byoh_read_file(root_fd, CONFIG_INSTALLED, CONFIG_MAX, &text, err);
-	if (r == 0)
-		r = byoh_yaml_parse(byoh_buffer_text(&text), text.size, CONFIG_INSTALLED, BYOH_ERROR_CONFIG,
-				    &doc, err);
-	return r < 0 ? r : read_policy(doc, ret, err);
+	else
+		r = -ENOENT;
+	if (r < 0 && byoh_exists_beneath(root_fd, CONFIG_KEPT)) {
+		*ret = (struct byoh_policy){ .threshold = 1 };
+		r = read_policy_of(root_fd, CONFIG_KEPT, ret, &failure);
+	}
+	if (r < 0 && err)
+		*err = failure;
+	return r;
 }
 
 /* The signature covers the config's bytes alone: a stick could put another CA beside a signed config. Tokens

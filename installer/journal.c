@@ -14,7 +14,6 @@
 #include "bundle/base/path.h"
 
 #define HEADER "byoh-journal 1\n"
-#define HEADER_NAME "byoh-journal "
 #define CHECKSUM_LENGTH 16 /* hexadecimal digits of the record's SHA-256: against accidents only */
 #define JOURNAL_NAME "%08" PRIu64 ".log"
 
@@ -122,10 +121,9 @@ uint64_t byoh_journal_number(const struct byoh_journal *journal)
 	return journal->number;
 }
 
-int byoh_journal_add(struct byoh_journal *journal, struct byoh_record *record, struct byoh_error *err)
+int byoh_record_line(struct byoh_record *record, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	CLEANUP_RECORD struct byoh_record own = *record;
-	CLEANUP_BUFFER struct byoh_buffer line = { 0 };
 	char sum[CHECKSUM_LENGTH + 1];
 	int r;
 
@@ -135,8 +133,14 @@ int byoh_journal_add(struct byoh_journal *journal, struct byoh_record *record, s
 	if (own.failure)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, -own.failure, "cannot make a journal record");
 	r = checksum(own.text.data, own.text.size, sum, err);
-	if (r == 0)
-		r = byoh_buffer_printf(&line, err, "%s %s\n", sum, byoh_buffer_text(&own.text));
+	return r < 0 ? r : byoh_buffer_printf(ret, err, "%s %s\n", sum, byoh_buffer_text(&own.text));
+}
+
+int byoh_journal_add(struct byoh_journal *journal, struct byoh_record *record, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer line = { 0 };
+	int r = byoh_record_line(record, &line, err);
+
 	if (r == 0)
 		r = byoh_write_all(journal->fd, line.data, line.size, err);
 	return r < 0 ? byoh_error_wrap(err, r, "journal") : 0;
@@ -220,31 +224,38 @@ static int parse_records(const char *next, size_t left, const char *name,
 	return 0;
 }
 
-int byoh_journal_parse(const char *bytes, size_t size, const char *name, struct byoh_journal_text **ret,
-		       struct byoh_error *err)
+int byoh_records_parse(const char *bytes, size_t size, const char *header, const char *name,
+		       struct byoh_journal_text **ret, struct byoh_error *err)
 {
 	CLEANUP_JOURNAL_TEXT struct byoh_journal_text *text = calloc(1, sizeof(*text));
-	size_t header = strlen(HEADER);
+	size_t length = strlen(header);
+	size_t word = strcspn(header, " ") + 1;
 	int r;
 
 	if (!text)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	if (size < header) { /* the run ended while it began */
+	if (size < length) { /* the run ended while it began */
 		text->torn = true;
 		*ret = TAKE_PTR(text);
 		return 0;
 	}
-	if (memcmp(bytes, HEADER, header) != 0)
+	if (memcmp(bytes, header, length) != 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EBADMSG,
-				 memcmp(bytes, HEADER_NAME, strlen(HEADER_NAME)) == 0 ?
-					 "%s: a newer release wrote this journal; use its byoh-install" :
-					 "%s: this is no journal",
-				 name);
-	r = parse_records(bytes + header, size - header, name, text, err);
+				 memcmp(bytes, header, word) == 0 ?
+					 "%s: a newer release wrote this; use its byoh-install" :
+					 "%s: this is no %.*s",
+				 name, (int)(word - 1), header);
+	r = parse_records(bytes + length, size - length, name, text, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(text);
 	return 0;
+}
+
+int byoh_journal_parse(const char *bytes, size_t size, const char *name, struct byoh_journal_text **ret,
+		       struct byoh_error *err)
+{
+	return byoh_records_parse(bytes, size, HEADER, name, ret, err);
 }
 
 int byoh_journal_read(const struct byoh_host *host, uint64_t number, struct byoh_journal_text **ret,

@@ -28,6 +28,9 @@ void byoh_record_begin(struct byoh_record *record, const char *type);
 void byoh_record_string(struct byoh_record *record, const char *key, const char *value); /* not if NULL */
 void byoh_record_u64(struct byoh_record *record, const char *key, uint64_t value);
 void byoh_record_release(struct byoh_record *record);
+/* The record as a line with its checksum, added to ret. The record is released. */
+BYOH_MUST_CHECK int byoh_record_line(struct byoh_record *record, struct byoh_buffer *ret,
+				     struct byoh_error *err);
 #define CLEANUP_RECORD __attribute__((cleanup(byoh_record_release)))
 
 /* Starts the next journal, its name and header on disk. The caller holds the lock. */
@@ -49,7 +52,11 @@ struct byoh_journal_text {
 	bool torn; /* the last record was incomplete and is left out */
 };
 
-/* Pure. -EBADMSG for a damaged record that whole ones follow, and for an unknown version. */
+/* Pure. -EBADMSG for a damaged record that whole ones follow, and for an unknown version. header is the
+ * first line, its newline included. */
+BYOH_MUST_CHECK int byoh_records_parse(const char *bytes, size_t size, const char *header,
+				       const char *name, struct byoh_journal_text **ret,
+				       struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_journal_parse(const char *bytes, size_t size, const char *name,
 				       struct byoh_journal_text **ret, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_journal_read(const struct byoh_host *host, uint64_t number,

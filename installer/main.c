@@ -17,7 +17,8 @@
 
 static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_install, &byoh_verb_plan,	&byoh_verb_preflight, &byoh_verb_verify, &byoh_verb_inspect,
-	&byoh_verb_extract, &byoh_verb_status, &byoh_verb_join,      &byoh_verb_settle,
+	&byoh_verb_extract, &byoh_verb_status,	&byoh_verb_repair,  &byoh_verb_rollback,  &byoh_verb_uninstall,
+	&byoh_verb_join,    &byoh_verb_settle,
 };
 
 static atomic_bool cancelled;
@@ -32,7 +33,7 @@ enum option_id {
 	OPTION_CONFIG = 1, OPTION_ROOT, OPTION_KEY, OPTION_JSON, OPTION_YES, OPTION_QUIET, OPTION_VERBOSE,
 	OPTION_FROM, OPTION_PLAN, OPTION_IGNORE, OPTION_INSTALLED, OPTION_SBOM, OPTION_FILES,
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
-	OPTION_HELP, OPTION_VERSION,
+	OPTION_KEEP_DATA, OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -59,6 +60,7 @@ static const struct option options[] = {
 	{ "kubeconfig", required_argument, NULL, OPTION_KUBECONFIG },
 	{ "ca", required_argument, NULL, OPTION_CA },
 	{ "recover", no_argument, NULL, OPTION_RECOVER },
+	{ "keep-data", no_argument, NULL, OPTION_KEEP_DATA },
 	{ 0 },
 };
 
@@ -84,6 +86,7 @@ static const struct option_help {
 	[OPTION_TOKEN_FILE] = { "FILE|-", "the token, in a file or on standard input" },
 	[OPTION_KUBECONFIG] = { "FILE", "a bootstrap kubeconfig: server, CA and token" },
 	[OPTION_CA] = { "FILE", "the cluster's CA (PEM)" },
+	[OPTION_KEEP_DATA] = { NULL, "leave images, volumes and what else services have written" },
 	[OPTION_RECOVER] = { NULL, "only undo what an earlier run left open" },
 };
 
@@ -186,6 +189,7 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_VERBOSE] = &ret->verbose, [OPTION_INSTALLED] = &ret->installed,
 		[OPTION_SBOM] = &ret->sbom, [OPTION_FILES] = &ret->files,
 		[OPTION_SIGNATURES] = &ret->signatures, [OPTION_RECOVER] = &ret->recover_only,
+		[OPTION_KEEP_DATA] = &ret->keep_data,
 	};
 
 	if (id == OPTION_KEY)

@@ -14,6 +14,10 @@ const char *byoh_action_kind_name(enum byoh_action_kind kind)
 		[BYOH_ACTION_SWAP_OFF] = "swap-off",   [BYOH_ACTION_HOSTNAME] = "hostname",
 		[BYOH_ACTION_RELOAD] = "reload",       [BYOH_ACTION_UNIT] = "unit",
 		[BYOH_ACTION_IMAGE] = "image",	       [BYOH_ACTION_RELABEL] = "relabel",
+		[BYOH_ACTION_RESTORE] = "restore",     [BYOH_ACTION_SAVE] = "save",
+		[BYOH_ACTION_REMOVE_DIRECTORY] = "remove-directory",
+		[BYOH_ACTION_DATA] = "data",	       [BYOH_ACTION_REMOVE_DATA] = "remove-data",
+		[BYOH_ACTION_KILL] = "kill",	       [BYOH_ACTION_UNMOUNT] = "unmount",
 	};
 
 	return names[kind];

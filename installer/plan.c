@@ -52,8 +52,7 @@ void byoh_plan_freep(struct byoh_plan **plan)
 	byoh_plan_free(*plan);
 }
 
-/* Takes the built step; one without actions is dropped. */
-static int add_step(struct byoh_plan *plan, struct byoh_step *step, struct byoh_error *err)
+static int insert_step(struct byoh_plan *plan, size_t at, struct byoh_step *step, struct byoh_error *err)
 {
 	struct byoh_step *grown;
 
@@ -67,8 +66,21 @@ static int add_step(struct byoh_plan *plan, struct byoh_step *step, struct byoh_
 		return out_of_memory(err);
 	}
 	plan->steps = grown;
-	plan->steps[plan->step_count++] = *step;
+	memmove(grown + at + 1, grown + at, (plan->step_count - at) * sizeof(*grown));
+	grown[at] = *step;
+	*step = (struct byoh_step){ .name = step->name };
+	plan->step_count++;
 	return 0;
+}
+
+int byoh_plan_add(struct byoh_plan *plan, struct byoh_step *step, struct byoh_error *err)
+{
+	return insert_step(plan, plan->step_count, step, err);
+}
+
+int byoh_plan_add_early(struct byoh_plan *plan, struct byoh_step *step, struct byoh_error *err)
+{
+	return insert_step(plan, plan->step_count && strcmp(plan->steps[0].name, "tool") == 0, step, err);
 }
 
 int byoh_plan_make(const struct byoh_plan_input *input, struct byoh_plan **ret, struct byoh_error *err)
@@ -85,7 +97,7 @@ int byoh_plan_make(const struct byoh_plan_input *input, struct byoh_plan **ret, 
 			byoh_step_release(&step);
 			return byoh_error_wrap(err, r, "cannot plan the step \"%s\"", kind->name);
 		}
-		r = add_step(plan, &step, err);
+		r = byoh_plan_add(plan, &step, err);
 		if (r < 0)
 			return r;
 	}

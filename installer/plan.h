@@ -14,6 +14,8 @@
 #include "installer/config.h"
 #include "installer/host.h"
 
+struct byoh_ledger;
+
 struct byoh_step {
 	const char *name;	/* "sysctl": a word of the table, stable, for --json and journals */
 	char *sentence;		/* what it does, for people: "Set 6 kernel parameters for containers" */
@@ -35,6 +37,8 @@ struct byoh_plan_input {
 	const struct byoh_manifest *manifest;
 	const struct byoh_index *index;
 	const struct byoh_digest *release_id; /* the bundle's id; NULL where there is no bundle */
+	const struct byoh_ledger *ledger; /* what was there before us; NULL: nothing of ours is there */
+	bool thorough;			  /* the check reads every file */
 };
 
 /* A row of the table of steps (installer/steps/steps.h). build adds actions to step and sets its
@@ -50,6 +54,13 @@ BYOH_MUST_CHECK int byoh_plan_make(const struct byoh_plan_input *input, struct b
 void byoh_plan_free(struct byoh_plan *plan);
 void byoh_plan_freep(struct byoh_plan **plan);
 #define CLEANUP_PLAN __attribute__((cleanup(byoh_plan_freep)))
+
+/* Puts a step (taken) in front, but behind the tool of the new release, which can undo all that follows. One
+ * without actions is dropped. */
+BYOH_MUST_CHECK int byoh_plan_add_early(struct byoh_plan *plan, struct byoh_step *step,
+					struct byoh_error *err);
+/* The same at the end. */
+BYOH_MUST_CHECK int byoh_plan_add(struct byoh_plan *plan, struct byoh_step *step, struct byoh_error *err);
 
 /* What the builders put into a step. */
 void byoh_step_release(struct byoh_step *step);

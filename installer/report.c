@@ -108,14 +108,26 @@ static const char *state_of(const struct byoh_step *step)
 	return different ? "change" : "new";
 }
 
+/* "node 1.0 -> 2.0", or one version where both are the same or nothing is installed. */
+static void emit_change(FILE *out, const char *name, const char *old, const char *new)
+{
+	if (old && strcmp(old, new) != 0)
+		emit(out, "%s %s -> %s", name, old, new);
+	else
+		emit(out, "%s %s", name, new);
+}
+
 void byoh_report_plan(const struct byoh_session *session, FILE *out)
 {
 	const struct byoh_manifest *manifest = session->plan_input.manifest;
 	char size[32];
 
-	emit(out, "%s %s", manifest->name, manifest->version);
-	if (manifest->kubernetes)
-		emit(out, " (Kubernetes %s)", manifest->kubernetes);
+	emit_change(out, manifest->name, session->state ? session->state->version : NULL, manifest->version);
+	if (manifest->kubernetes) {
+		emit_change(out, " (Kubernetes", session->state ? session->state->kubernetes : NULL,
+			    manifest->kubernetes);
+		emit(out, ")");
+	}
 	emit(out, ", %s, join mode %s\n", byoh_format_size(manifest->space, size),
 	     byoh_join_mode_name(session->config->join_mode));
 	for (size_t i = 0; i < session->plan->step_count; i++) {

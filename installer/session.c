@@ -15,6 +15,8 @@
 #include "installer/log.h"
 #include "installer/net/outside.h"
 #include "installer/report.h"
+#include "installer/restore.h"
+#include "installer/steps/leave.h"
 #include "installer/transaction.h"
 
 #define KEYS_HOST "etc/byoh/keys.d"
@@ -32,6 +34,8 @@ void byoh_session_release(struct byoh_session *session)
 	byoh_host_free(session->host);
 	byoh_outside_free(session->outside);
 	byoh_secret_free(session->options.token);
+	byoh_ledger_free(session->ledger);
+	free(session->accepted_id);
 }
 
 int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err)
@@ -72,12 +76,16 @@ int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err)
 
 	if (r == 0)
 		r = byoh_transaction_recover(session->host, &observer, &settled, err);
+	if (r < 0)
+		return r;
+	/* An undo, or the end of a run that was cut off when it held already. */
+	byoh_state_free(TAKE_PTR(session->state));
+	r = byoh_state_read(session->host, &session->state, err);
 	if (r < 0 || !settled)
 		return r;
 	byoh_log_begin(session->host->root_fd, session->verb);
 	byoh_report_line(session, "an earlier run had been cut off; the host is as it was before that run");
-	byoh_state_free(TAKE_PTR(session->state));
-	return byoh_state_read(session->host, &session->state, err);
+	return 0;
 }
 
 int byoh_session_settle_host(struct byoh_session *session, struct byoh_error *err)
@@ -122,32 +130,25 @@ static int open_root(const struct byoh_session *session, struct byoh_error *err)
 	return fd < 0 ? byoh_fail_errno(err, "cannot open %s", path) : fd;
 }
 
-static int installed_path(const struct byoh_session *session, char ret[BYOH_PATH_MAX],
-			  struct byoh_error *err)
-{
-	if (!session->state || !session->state->release_id)
-		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT,
-				 "no release is installed here; name a bundle with --from FILE");
-	snprintf(ret, BYOH_PATH_MAX, BYOH_HOME "/releases/%s/bundle", session->state->release_id);
-	return 0;
-}
-
-static int open_kept(struct byoh_session *session, struct byoh_error *err)
+static int open_kept(struct byoh_session *session, const char *id, struct byoh_error *err)
 {
 	const char *root = session->options.root ? session->options.root : "";
 	char path[BYOH_PATH_MAX];
 	CLEANUP_FREE char *name = NULL;
 	CLEANUP_FD int root_fd = -1, fd = -1;
-	int r = installed_path(session, path, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!id)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT,
+				 "no release is installed here; name a bundle with --from FILE");
+	snprintf(path, sizeof(path), BYOH_HOME "/releases/%s/bundle", id);
 	root_fd = open_root(session, err);
 	if (root_fd < 0)
 		return root_fd;
 	fd = byoh_open_beneath(root_fd, path, O_RDONLY, 0, err);
 	if (fd < 0)
-		return byoh_error_wrap(err, fd, "the copy of the installed bundle is lost");
+		return byoh_error_wrap(err, fd, "the kept copy of the bundle is lost; bring it on a medium and "
+						"install it with --from FILE");
 	if (asprintf(&name, "%s%s", root, path) < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	r = byoh_bundle_open_fd(fd, name, &session->bundle, err);
@@ -196,7 +197,7 @@ static int fall_back(struct byoh_session *session, struct byoh_error *err)
 	}
 	if (err)
 		*err = (struct byoh_error)BYOH_ERROR_INIT;
-	r = open_kept(session, err);
+	r = open_kept(session, session->state->release_id, err);
 	if (r == 0)
 		byoh_report_line(session, "bundle: %s", byoh_bundle_name(session->bundle));
 	return r;
@@ -287,19 +288,25 @@ static int note_pins(struct byoh_session *session, struct byoh_error *err)
 	return r;
 }
 
-/* What is installed has been accepted once: a release that was gone back to may lie below the floor. */
-static bool is_installed(const struct byoh_session *session)
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/* What is installed, or kept to go back to, has been accepted once: it may lie below the floor. */
+static bool is_accepted(const struct byoh_session *session)
 {
 	char hex[BYOH_DIGEST_HEX_SIZE];
 
 	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
-	return session->state && session->state->release_id && strcmp(session->state->release_id, hex) == 0;
+	return is_same_text(session->accepted_id, hex) ||
+	       (session->state && is_same_text(session->state->release_id, hex));
 }
 
 /* A release that was accepted with --key, on a host that trusts others, stays what is installed. */
 static int trust_kept(struct byoh_session *session, struct byoh_error *err)
 {
-	if (!session->bundle_is_kept || !is_installed(session))
+	if (!session->bundle_is_kept || !is_accepted(session))
 		return 0;
 	return byoh_bundle_add_signers(session->bundle, session->keyring, err);
 }
@@ -335,7 +342,7 @@ static int authenticate(struct byoh_session *session, struct byoh_error *err)
 		return r;
 	manifest = byoh_bundle_manifest(session->bundle);
 	floor = byoh_state_floor(session->state, manifest->name);
-	if (manifest->epoch < floor && !is_installed(session))
+	if (manifest->epoch < floor && !is_accepted(session))
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: epoch %llu of %s is below this host's floor %llu: an older release "
 				 "with a known fault is not installed again",
@@ -367,8 +374,20 @@ int byoh_session_open_stranger(struct byoh_session *session, const char *path, s
 
 int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err)
 {
-	int r = open_kept(session, err);
+	int r = open_kept(session, session->state ? session->state->release_id : NULL, err);
 
+	return r < 0 ? r : authenticate(session, err);
+}
+
+int byoh_session_open_release(struct byoh_session *session, const char *id, struct byoh_error *err)
+{
+	int r;
+
+	free(session->accepted_id);
+	session->accepted_id = strdup(id);
+	if (!session->accepted_id)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	r = open_kept(session, id, err);
 	return r < 0 ? r : authenticate(session, err);
 }
 
@@ -431,9 +450,81 @@ int byoh_session_load_config(struct byoh_session *session, struct byoh_error *er
 	return r < 0 ? r : load_found(session, &place, err);
 }
 
+int byoh_session_load_kept_config(struct byoh_session *session, bool previous, struct byoh_error *err)
+{
+	const char *folder = previous ? BYOH_PREVIOUS_FOLDER "/config" : BYOH_CONFIG_FOLDER;
+	const char *root = session->options.root ? session->options.root : "";
+	CLEANUP_FREE char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s%s/byoh.yaml", root, folder) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	if (!byoh_exists_beneath(session->host->root_fd, path + strlen(root)))
+		return byoh_config_default(&session->config, err);
+	r = read_config(session, path, err);
+	return r < 0 ? r : byoh_discover_late_credentials(session->host, session->config, err);
+}
+
+int byoh_session_confirm(const struct byoh_session *session, const char *question, struct byoh_error *err)
+{
+	char answer[16] = "";
+
+	if (session->options.yes)
+		return 0;
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "%s asks before it changes anything, and there is no terminal to ask on; say --yes",
+				 session->verb);
+	fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+		return byoh_fail(err, BYOH_ERROR_USAGE, ECANCELED, "nothing was changed");
+	return 0;
+}
+
+static void report_note(void *context, const char *message)
+{
+	const struct byoh_session *session = context;
+
+	byoh_report_line(session, "%s", message);
+}
+
+/* An agent that is up starts services behind our back. */
+static int hold_agent(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_step step = { .name = "hold-agent" };
+	size_t changes;
+	int r;
+
+	if (!session->host->systemd_running || !byoh_leave_holds_agent(session->plan))
+		return 0;
+	r = byoh_leave_hold_agent(&step, err);
+	if (r == 0)
+		r = byoh_plan_add_early(session->plan, &step, err);
+	byoh_step_release(&step);
+	return r < 0 ? r : byoh_plan_check(session->plan, &session->plan_input, &changes, err);
+}
+
+static int complete_plan(struct byoh_session *session, struct byoh_error *err)
+{
+	struct byoh_restore_input restore = { .host = session->host, .ledger = session->ledger,
+					      .note = report_note, .context = session };
+	int r = byoh_restore_rest(&restore, session->plan, err);
+
+	if (r == 0)
+		r = byoh_plan_check(session->plan, &session->plan_input, &session->changes, err);
+	if (r == 0)
+		r = byoh_restore_save_changed(&restore, session->plan, err);
+	return r < 0 ? r : hold_agent(session, err);
+}
+
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 {
 	int r;
+
+	byoh_ledger_free(TAKE_PTR(session->ledger));
+	r = byoh_ledger_read(session->host, &session->ledger, err);
+	if (r < 0)
+		return r;
 
 	session->plan_input = (struct byoh_plan_input){
 		.config = session->config,
@@ -443,8 +534,10 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.release_id = byoh_bundle_id(session->bundle),
 		.pins = session->pins,
 		.pin_count = session->pin_count,
+		.ledger = session->ledger,
+		.thorough = session->thorough,
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));
 	r = byoh_plan_make(&session->plan_input, &session->plan, err);
-	return r < 0 ? r : byoh_plan_check(session->plan, &session->plan_input, &session->changes, err);
+	return r < 0 ? r : complete_plan(session, err);
 }

@@ -13,6 +13,7 @@
 #include "bundle/bundle.h"
 #include "installer/config.h"
 #include "installer/host.h"
+#include "installer/ledger.h"
 #include "installer/lock.h"
 #include "installer/plan.h"
 #include "installer/state.h"
@@ -30,6 +31,7 @@ struct byoh_options {
 	bool json, yes, quiet, verbose;
 	bool installed;			    /* verify */
 	bool sbom, files, signatures;	    /* inspect */
+	bool keep_data;			    /* uninstall */
 	bool recover_only;		    /* settle */
 	char **arguments;		    /* what is no option, ends with NULL */
 	size_t argument_count;
@@ -51,6 +53,9 @@ struct byoh_session {
 	struct byoh_policy policy;	 /* the host's own */
 	size_t pin_count;		 /* keys that this install pins */
 	struct byoh_public_key pins[BYOH_SESSION_KEYS_MAX];
+	char *accepted_id;		 /* a kept release that was accepted once, whatever its epoch */
+	struct byoh_ledger *ledger;	 /* what was there before us */
+	bool thorough;			 /* the check reads every file */
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
 	size_t changes;			 /* actions that are not so already */
@@ -79,8 +84,18 @@ BYOH_MUST_CHECK int byoh_session_open_stranger(struct byoh_session *session, con
 					       struct byoh_error *err);
 /* Opens the bundle that the installed release was made of. */
 BYOH_MUST_CHECK int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err);
+/* Opens a release that is kept on this host. */
+BYOH_MUST_CHECK int byoh_session_open_release(struct byoh_session *session, const char *id,
+					      struct byoh_error *err);
+/* Reads the configuration that the installed release was installed with, whatever became of /etc/byoh since;
+ * previous: that of the release before. */
+BYOH_MUST_CHECK int byoh_session_load_kept_config(struct byoh_session *session, bool previous,
+						  struct byoh_error *err);
 /* Finds and reads the configuration. */
 BYOH_MUST_CHECK int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err);
+/* Asks on a terminal; without one --yes is needed. BYOH_ERROR_USAGE for a no. */
+BYOH_MUST_CHECK int byoh_session_confirm(const struct byoh_session *session, const char *question,
+					 struct byoh_error *err);
 /* Makes the plan and looks how far the host is from it. */
 BYOH_MUST_CHECK int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err);
 

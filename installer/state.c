@@ -58,6 +58,10 @@ static int read_fields(const struct byoh_yaml *doc, struct byoh_state *state, st
 	if (r == 0)
 		r = copy_string(doc, "release", false, &state->release_id, err);
 	if (r == 0)
+		r = copy_string(doc, "config", false, &state->config_id, err);
+	if (r == 0)
+		r = copy_string(doc, "previous", false, &state->previous_id, err);
+	if (r == 0)
 		r = copy_string(doc, "name", false, &state->name, err);
 	if (r == 0)
 		r = copy_string(doc, "version", false, &state->version, err);
@@ -91,16 +95,27 @@ int byoh_state_parse(const char *text, size_t size, const char *name, struct byo
 	return r;
 }
 
-int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret, struct byoh_error *err)
+static int read_state(const struct byoh_host *host, const char *path, struct byoh_state **ret,
+		      struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	int r;
 
 	*ret = NULL;
-	if (!byoh_exists_beneath(host->root_fd, BYOH_STATE_PATH))
+	if (!byoh_exists_beneath(host->root_fd, path))
 		return 0;
-	r = byoh_read_file(host->root_fd, BYOH_STATE_PATH, MAX_SIZE, &text, err);
-	return r < 0 ? r : byoh_state_parse(byoh_buffer_text(&text), text.size, BYOH_STATE_PATH, ret, err);
+	r = byoh_read_file(host->root_fd, path, MAX_SIZE, &text, err);
+	return r < 0 ? r : byoh_state_parse(byoh_buffer_text(&text), text.size, path, ret, err);
+}
+
+int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret, struct byoh_error *err)
+{
+	return read_state(host, BYOH_STATE_PATH, ret, err);
+}
+
+int byoh_state_read_previous(const struct byoh_host *host, struct byoh_state **ret, struct byoh_error *err)
+{
+	return read_state(host, BYOH_PREVIOUS_FOLDER "/state.json", ret, err);
 }
 
 void byoh_state_free(struct byoh_state *state)
@@ -108,6 +123,8 @@ void byoh_state_free(struct byoh_state *state)
 	if (!state)
 		return;
 	free(state->release_id);
+	free(state->config_id);
+	free(state->previous_id);
 	free(state->name);
 	free(state->version);
 	free(state->kubernetes);
@@ -166,6 +183,8 @@ int byoh_state_json(const struct byoh_state *state, struct byoh_buffer *ret, str
 	byoh_json_begin_object(&json);
 	byoh_json_field_string(&json, "format", FORMAT);
 	byoh_json_field_string(&json, "release", state->release_id);
+	byoh_json_field_string(&json, "config", state->config_id);
+	byoh_json_field_string(&json, "previous", state->previous_id);
 	byoh_json_field_string(&json, "name", state->name);
 	byoh_json_field_string(&json, "version", state->version);
 	byoh_json_field_string(&json, "kubernetes", state->kubernetes);

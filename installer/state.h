@@ -8,6 +8,11 @@
 #include "installer/lock.h"
 
 #define BYOH_STATE_PATH BYOH_HOME "/state.json"
+/* The configuration of the installed release, and the files it names, as they were installed. */
+#define BYOH_CONFIG_FOLDER BYOH_HOME "/config"
+/* The release and configuration before: state.json, and config/ with what stood in /etc/byoh. The bundle is
+ * among the kept releases. */
+#define BYOH_PREVIOUS_FOLDER BYOH_HOME "/previous"
 /* Stands there exactly while the state says that it is not settled: systemd cannot read JSON. */
 #define BYOH_UNSETTLED_PATH BYOH_HOME "/unsettled"
 
@@ -19,6 +24,8 @@ struct byoh_epoch_floor {
 
 struct byoh_state {
 	char *release_id; /* 64 hexadecimal digits; NULL: installed without a bundle */
+	char *config_id;  /* SHA-256 of byoh.yaml; NULL: installed without one */
+	char *previous_id; /* the release to go back to; NULL: there is none */
 	char *name, *version;
 	char *kubernetes; /* NULL: a bundle of nothing but files */
 	char *join_mode;
@@ -31,6 +38,9 @@ struct byoh_state {
 /* name stands in messages. Pure. */
 BYOH_MUST_CHECK int byoh_state_parse(const char *text, size_t size, const char *name,
 				     struct byoh_state **ret, struct byoh_error *err);
+/* Of the release before; *ret is NULL where there is none. */
+BYOH_MUST_CHECK int byoh_state_read_previous(const struct byoh_host *host, struct byoh_state **ret,
+					     struct byoh_error *err);
 /* *ret is NULL on a host without a release. */
 BYOH_MUST_CHECK int byoh_state_read(const struct byoh_host *host, struct byoh_state **ret,
 				    struct byoh_error *err);

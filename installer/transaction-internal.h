@@ -21,9 +21,11 @@ struct byoh_transaction {
 	struct byoh_staging *staging;
 	struct byoh_action_context context;
 	char before_folder[64];
-	/* Two steps of our own behind those of the plan. Actions are numbered through all of them. */
+	struct byoh_ledger *ledger; /* as it will be */
+	/* Steps of our own behind those of the plan. Actions are numbered through all of them. */
 	struct byoh_step blobs;	  /* of the images that are wanted; live they are only staged */
-	struct byoh_step release; /* the copy of the bundle, and state.json */
+	struct byoh_step release; /* the copy of the bundle, the release before, and state.json */
+	struct byoh_step record;  /* the ledger, which is known only when all else is done */
 	size_t total;		  /* actions */
 	int *folders;		  /* by number: the staging folder; borrowed */
 	uint64_t *numbers;	  /* by the bundle's file: which action it is staged for */
@@ -31,7 +33,7 @@ struct byoh_transaction {
 	bool later;		  /* something is left for the boot */
 };
 
-/* Steps in order: those of the plan, blobs, release. NULL behind the last. */
+/* Steps in order: those of the plan, blobs, release, record. NULL behind the last. */
 struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, size_t i);
 
 /* Fills the steps of our own (transaction-release.c). */
@@ -39,6 +41,21 @@ BYOH_MUST_CHECK int byoh_transaction_add_blobs(struct byoh_transaction *transact
 					       struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_transaction_add_release(struct byoh_transaction *transaction,
 						 struct byoh_error *err);
+/* The ledger's place, whose bytes come last. */
+BYOH_MUST_CHECK int byoh_transaction_add_ledger(struct byoh_transaction *transaction,
+						struct byoh_error *err);
+/* What the actions have done so far goes into the ledger, and the ledger into staging. */
+BYOH_MUST_CHECK int byoh_transaction_stage_ledger(struct byoh_transaction *transaction, uint64_t number,
+						  struct byoh_error *err);
+/* Is it a change that a host must be given back from? */
+bool byoh_transaction_remembers(const struct byoh_action *action);
+/* Writes what an action of that number is to put in place. */
+BYOH_MUST_CHECK int byoh_transaction_stage_one(struct byoh_transaction *transaction, uint64_t number,
+					       const struct byoh_action *action, struct byoh_error *err);
+/* After a commit: what was moved aside goes, and everything that no ledger, release or undo needs; after
+ * one that gives the host back, all of ours. Can be done twice. */
+BYOH_MUST_CHECK int byoh_transaction_finish(const struct byoh_host *host, uint64_t number,
+					    const struct byoh_observer *observer, struct byoh_error *err);
 /* For byoh_action_context.open_blob. */
 int byoh_transaction_open_blob(void *context, const struct byoh_digest *digest, struct byoh_error *err);
 
@@ -48,6 +65,7 @@ BYOH_MUST_CHECK int byoh_transaction_stage(struct byoh_transaction *transaction,
 /* Puts everything back that the journal of that number knows, and removes it. */
 BYOH_MUST_CHECK int byoh_transaction_undo(const struct byoh_host *host, uint64_t number,
 					  const struct byoh_observer *observer, struct byoh_error *err);
+void byoh_transaction_remove_empty(const struct byoh_host *host, const char *path);
 /* Removes empty folders of ours that no release needs. */
 void byoh_transaction_tidy(const struct byoh_host *host);
 void byoh_transaction_before_folder(uint64_t number, char ret[static 64]);

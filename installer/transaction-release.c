@@ -3,13 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/credentials.h"
 #include "installer/state.h"
 #include "installer/transaction-internal.h"
+
+#define PREVIOUS_CONFIG BYOH_PREVIOUS_FOLDER "/config"
+#define MAX_KEPT_SIZE ((size_t)16 << 20)
 
 static void blob_path(const struct byoh_digest *digest, char ret[static 128])
 {
@@ -159,36 +164,152 @@ static int fill_release(const struct byoh_transaction *transaction, struct byoh_
 	return r;
 }
 
+static int set_config_id(const struct byoh_transaction *transaction, struct byoh_state *state,
+			 struct byoh_error *err)
+{
+	const struct byoh_config *config = transaction->input->plan_input->config;
+	char hex[BYOH_DIGEST_HEX_SIZE];
+	struct byoh_digest digest;
+	int r;
+
+	if (!config || !config->text.size) {
+		free(state->config_id);
+		state->config_id = NULL;
+		return 0;
+	}
+	r = byoh_digest_of(config->text.data, config->text.size, &digest, err);
+	if (r < 0)
+		return r;
+	byoh_digest_hex(&digest, hex);
+	return byoh_before_set(&state->config_id, hex, err);
+}
+
 static bool is_same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* The time stays while the release does, so that a second run has nothing to write. */
-static int make_state(const struct byoh_transaction *transaction, struct byoh_buffer *ret,
-		      struct byoh_error *err)
+static int make_state(const struct byoh_transaction *transaction, struct byoh_state *state, bool first,
+		      bool *ret_other, struct byoh_error *err)
 {
-	CLEANUP_STATE struct byoh_state *state = NULL;
 	CLEANUP_FREE char *old_release = NULL;
-	int r = byoh_state_read(transaction->host, &state, err);
-	bool first = !state;
+	CLEANUP_FREE char *old_config = NULL;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	if (!state)
-		state = calloc(1, sizeof(*state));
-	if (!state)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	if (state->release_id)
 		r = byoh_before_set(&old_release, state->release_id, err);
+	if (r == 0 && state->config_id)
+		r = byoh_before_set(&old_config, state->config_id, err);
 	if (r == 0)
 		r = fill_release(transaction, state, err);
+	if (r == 0)
+		r = set_config_id(transaction, state, err);
 	if (r < 0)
 		return r;
 	if (first || !is_same_text(old_release, state->release_id))
 		state->installed_at = (uint64_t)time(NULL);
 	state->settled = !transaction->later;
-	return byoh_state_json(state, ret, err);
+	*ret_other = !first && (!is_same_text(old_release, state->release_id) ||
+				!is_same_text(old_config, state->config_id));
+	if (!*ret_other || !transaction->input->keeps_previous)
+		return 0;
+	free(state->previous_id);
+	state->previous_id = TAKE_PTR(old_release);
+	return 0;
+}
+
+/*
+ * The release before
+ */
+
+static int add_kept_file(struct byoh_transaction *transaction, const char *from, const char *to,
+			 struct byoh_error *err)
+{
+	CLEANUP_SECRET_BUFFER struct byoh_buffer bytes = { 0 };
+	struct byoh_action *action;
+	int r = byoh_read_file(transaction->host->root_fd, from, MAX_KEPT_SIZE, &bytes, err);
+
+	if (r == 0)
+		r = byoh_step_file(&transaction->release, to, 0600, byoh_buffer_text(&bytes), bytes.size,
+				   &action, err);
+	if (r < 0)
+		return r;
+	action->secret = true;
+	return byoh_action_check(&transaction->context, action, err);
+}
+
+/* Calls visit for each plain file that lies in a folder of ours. */
+static int for_each_file(struct byoh_transaction *transaction, const char *folder,
+			 int (*visit)(struct byoh_transaction *transaction, const char *name,
+				      struct byoh_error *err),
+			 struct byoh_error *err)
+{
+	int fd = byoh_open_beneath(transaction->host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
+	CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	struct stat st;
+	int r = 0;
+
+	if (fd == -ENOENT)
+		return 0;
+	if (!directory)
+		return fd < 0 ? fd : byoh_fail_errno(err, "cannot list %s", folder);
+	while (r == 0 && (entry = readdir(directory)))
+		if (fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			r = visit(transaction, entry->d_name, err);
+	return r;
+}
+
+static int keep_config_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
+{
+	CLEANUP_FREE char *from = NULL;
+	CLEANUP_FREE char *to = NULL;
+
+	if (asprintf(&from, BYOH_CONFIG_FOLDER "/%s", name) < 0 ||
+	    asprintf(&to, PREVIOUS_CONFIG "/%s", name) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	return add_kept_file(transaction, from, to, err);
+}
+
+/* Of the one before the one before. */
+static int drop_unnamed(struct byoh_transaction *transaction, const char *folder, const char *name,
+			struct byoh_error *err)
+{
+	struct byoh_step *step;
+	CLEANUP_FREE char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	for (size_t i = 0; (step = byoh_transaction_step(transaction, i)); i++)
+		for (size_t j = 0; j < step->action_count; j++)
+			if (strcmp(step->actions[j].subject, path) == 0)
+				return 0;
+	step = &transaction->release;
+	r = byoh_step_remove(step, path, err);
+	return r < 0 ? r : byoh_action_check(&transaction->context, &step->actions[step->action_count - 1],
+					     err);
+}
+
+static int drop_previous_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
+{
+	return drop_unnamed(transaction, PREVIOUS_CONFIG, name, err);
+}
+
+static int drop_config_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
+{
+	return drop_unnamed(transaction, BYOH_CONFIG_FOLDER, name, err);
+}
+
+static int add_previous(struct byoh_transaction *transaction, struct byoh_error *err)
+{
+	int r = add_kept_file(transaction, BYOH_STATE_PATH, BYOH_PREVIOUS_FOLDER "/state.json", err);
+
+	if (r == 0)
+		r = for_each_file(transaction, BYOH_CONFIG_FOLDER, keep_config_file, err);
+	return r < 0 ? r : for_each_file(transaction, PREVIOUS_CONFIG, drop_previous_file, err);
 }
 
 static int add_marker(struct byoh_transaction *transaction, struct byoh_error *err)
@@ -209,14 +330,25 @@ static int add_marker(struct byoh_transaction *transaction, struct byoh_error *e
 int byoh_transaction_add_release(struct byoh_transaction *transaction, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	CLEANUP_STATE struct byoh_state *state = NULL;
 	struct byoh_action *action;
-	int r = 0;
+	bool first, other = false;
+	int r = byoh_state_read(transaction->host, &state, err);
 
+	first = !state;
+	if (r == 0 && first && !(state = calloc(1, sizeof(*state))))
+		r = byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	transaction->release.name = "release";
-	if (transaction->input->bundle)
+	if (r == 0 && transaction->input->bundle)
 		r = add_bundle_copy(transaction, err);
 	if (r == 0)
-		r = make_state(transaction, &text, err);
+		r = make_state(transaction, state, first, &other, err);
+	if (r == 0 && other && transaction->input->keeps_previous)
+		r = add_previous(transaction, err);
+	if (r == 0)
+		r = for_each_file(transaction, BYOH_CONFIG_FOLDER, drop_config_file, err);
+	if (r == 0)
+		r = byoh_state_json(state, &text, err);
 	if (r == 0)
 		r = byoh_step_file(&transaction->release, BYOH_STATE_PATH, 0600, byoh_buffer_text(&text),
 				   text.size, &action, err);

@@ -49,6 +49,15 @@ static int stage_link(int folder, uint64_t number, const struct byoh_action *act
 	return 0;
 }
 
+static int stage_duplicate(struct byoh_transaction *transaction, int folder, uint64_t number,
+			   const struct byoh_action *action, struct byoh_error *err)
+{
+	char name[32];
+
+	byoh_staged_name(number, name);
+	return byoh_path_duplicate(transaction->host->root_fd, action->value, folder, name, err);
+}
+
 /* The action waits for the one pass over the bundle. */
 static int expect_from_bundle(struct byoh_transaction *transaction, uint64_t number,
 			      const struct byoh_action *action, struct byoh_error *err)
@@ -83,8 +92,8 @@ static bool is_bundle_copy(const struct byoh_transaction *transaction, const str
 	       action == &transaction->release.actions[0];
 }
 
-static int stage_action(struct byoh_transaction *transaction, uint64_t number,
-			const struct byoh_action *action, struct byoh_error *err)
+int byoh_transaction_stage_one(struct byoh_transaction *transaction, uint64_t number,
+			       const struct byoh_action *action, struct byoh_error *err)
 {
 	int folder, r;
 
@@ -96,6 +105,8 @@ static int stage_action(struct byoh_transaction *transaction, uint64_t number,
 	transaction->folders[number] = folder;
 	if (action->kind == BYOH_ACTION_LINK)
 		return stage_link(folder, number, action, err);
+	if (action->kind == BYOH_ACTION_RESTORE || action->kind == BYOH_ACTION_SAVE)
+		return stage_duplicate(transaction, folder, number, action, err);
 	if (action->kind != BYOH_ACTION_FILE)
 		return 0;
 	if (action->file)
@@ -103,6 +114,15 @@ static int stage_action(struct byoh_transaction *transaction, uint64_t number,
 	if (is_bundle_copy(transaction, action))
 		return start_bundle_copy(transaction, folder, number, action, err);
 	return stage_content(folder, number, action, err);
+}
+
+/* All but the ledger, which is to tell what happened. */
+static int stage_early(struct byoh_transaction *transaction, uint64_t number,
+		       const struct byoh_action *action, struct byoh_error *err)
+{
+	if (transaction->record.action_count && action == &transaction->record.actions[0])
+		return 0;
+	return byoh_transaction_stage_one(transaction, number, action, err);
 }
 
 /* By any thread: reads the tables only. */
@@ -217,7 +237,7 @@ int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_err
 	int r = make_tables(transaction, file_count, err);
 
 	if (r == 0)
-		r = for_each_action(transaction, stage_action, err);
+		r = for_each_action(transaction, stage_early, err);
 	if (r == 0)
 		r = unpack(transaction, file_count, err);
 	byoh_cleanup_fd(&transaction->bundle_copy);

@@ -200,7 +200,7 @@ int byoh_transaction_undo(const struct byoh_host *host, uint64_t number,
 	return undo.failures ? -EIO : finish_undo(host, number, staging, err);
 }
 
-static void remove_empty(const struct byoh_host *host, const char *path)
+void byoh_transaction_remove_empty(const struct byoh_host *host, const char *path)
 {
 	const char *name;
 	CLEANUP_FD int parent = byoh_open_parent(host->root_fd, path, &name, NULL);
@@ -220,8 +220,8 @@ void byoh_transaction_tidy(const struct byoh_host *host)
 		(void)!byoh_remove_tree(host->root_fd, folder, NULL);
 	}
 	(void)!byoh_remove_tree(host->root_fd, BYOH_STAGING_PATH, NULL);
-	remove_empty(host, BYOH_JOURNAL_FOLDER);
-	remove_empty(host, BYOH_BEFORE_FOLDER);
+	byoh_transaction_remove_empty(host, BYOH_JOURNAL_FOLDER);
+	byoh_transaction_remove_empty(host, BYOH_BEFORE_FOLDER);
 }
 
 static int recover_locked(const struct byoh_host *host, const struct byoh_observer *observer,
@@ -237,6 +237,8 @@ static int recover_locked(const struct byoh_host *host, const struct byoh_observ
 		return r;
 	if (journal && byoh_journal_is_committed(journal)) {
 		r = clear_staging(host, journal, err); /* killed after the commit */
+		if (r == 0)
+			r = byoh_transaction_finish(host, newest, observer, err);
 	} else if (journal) {
 		r = byoh_transaction_undo(host, newest, observer, err);
 		*ret_settled = r == 0;

@@ -20,7 +20,9 @@ struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, si
 		return &plan->steps[i];
 	if (i == plan->step_count)
 		return &transaction->blobs;
-	return i == plan->step_count + 1 ? &transaction->release : NULL;
+	if (i == plan->step_count + 1)
+		return &transaction->release;
+	return i == plan->step_count + 2 ? &transaction->record : NULL;
 }
 
 /* A folder that has been moved elsewhere by a link is the host's doing, and nothing has been changed yet. */
@@ -56,7 +58,9 @@ static int check_all(struct byoh_plan *plan, const struct byoh_action_context *c
 int byoh_plan_check(struct byoh_plan *plan, const struct byoh_plan_input *input, size_t *ret_changes,
 		    struct byoh_error *err)
 {
-	const struct byoh_action_context context = { .host = input->host, .plan = plan };
+	const struct byoh_action_context context = { .host = input->host, .plan = plan,
+						     .ledger = input->ledger,
+						     .thorough = input->thorough };
 	bool later;
 
 	return check_all(plan, &context, ret_changes, &later, err);
@@ -106,6 +110,8 @@ static int write_begin(struct byoh_transaction *transaction, struct byoh_error *
 	byoh_record_u64(&record, "time", (uint64_t)time(NULL));
 	byoh_record_string(&record, "tool", BYOH_VERSION);
 	byoh_record_string(&record, "ignored", input->ignored_preflight);
+	if (input->leaves)
+		byoh_record_u64(&record, "leaves", 1);
 	if (transaction->host->live) {
 		byoh_transaction_boot_id(boot_id);
 		byoh_record_string(&record, "boot", boot_id);
@@ -164,8 +170,8 @@ static int sync_before(struct byoh_transaction *transaction, struct byoh_error *
 	return byoh_sync_parent(transaction->host->root_fd, BYOH_BEFORE_FOLDER, err);
 }
 
-static int keep_one(struct byoh_transaction *transaction, const struct byoh_action *action,
-		    uint64_t number, struct byoh_error *err)
+static int keep_one(struct byoh_transaction *transaction, const struct byoh_step *step,
+		    const struct byoh_action *action, uint64_t number, struct byoh_error *err)
 {
 	struct byoh_before before = { .number = number, .kind = action->kind };
 	int r = byoh_before_set(&before.subject, action->subject, err);
@@ -174,6 +180,9 @@ static int keep_one(struct byoh_transaction *transaction, const struct byoh_acti
 		r = byoh_action_ops(action->kind)->keep(&transaction->context, action, &before, err);
 	if (r == 0)
 		r = byoh_before_write(&before, transaction->journal, err);
+	if (r == 0 && byoh_transaction_remembers(action))
+		r = byoh_ledger_add(transaction->ledger, &before,
+				    byoh_journal_number(transaction->journal), step->name, err);
 	byoh_before_release(&before);
 	return r;
 }
@@ -207,14 +216,15 @@ static int apply_one(struct byoh_transaction *transaction, const struct byoh_act
 }
 
 /* Names on disk, several at once: all before-images, one sync, all renames. */
-static int run_batch(struct byoh_transaction *transaction, const struct byoh_action *actions, size_t count,
-		     uint64_t number, struct byoh_error *err)
+static int run_batch(struct byoh_transaction *transaction, const struct byoh_step *step, size_t first,
+		     size_t count, uint64_t number, struct byoh_error *err)
 {
+	const struct byoh_action *actions = step->actions + first;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		if (byoh_action_is_change(&actions[i]))
-			r = keep_one(transaction, &actions[i], number + i, err);
+			r = keep_one(transaction, step, &actions[i], number + i, err);
 	if (r == 0)
 		r = sync_before(transaction, err);
 	if (r == 0)
@@ -227,8 +237,8 @@ static int run_batch(struct byoh_transaction *transaction, const struct byoh_act
 }
 
 /* What an action before it may have changed is looked at once more. */
-static int run_single(struct byoh_transaction *transaction, struct byoh_action *action, uint64_t number,
-		      struct byoh_error *err)
+static int run_single(struct byoh_transaction *transaction, const struct byoh_step *step,
+		      struct byoh_action *action, uint64_t number, struct byoh_error *err)
 {
 	int r = check_cancel(transaction, err);
 
@@ -236,10 +246,16 @@ static int run_single(struct byoh_transaction *transaction, struct byoh_action *
 		r = byoh_action_check(&transaction->context, action, err);
 	if (r < 0 || !byoh_action_is_change(action))
 		return r;
-	r = keep_one(transaction, action, number, err);
+	r = keep_one(transaction, step, action, number, err);
 	if (r == 0)
 		r = byoh_journal_sync(transaction->journal, err);
 	return r < 0 ? r : apply_one(transaction, action, number, err);
+}
+
+static bool is_due(const struct byoh_action *action)
+{
+	return byoh_action_is_change(action) ||
+	       (byoh_action_ops(action->kind)->late && action->state != BYOH_STATE_LATER);
 }
 
 static int run_step(struct byoh_transaction *transaction, struct byoh_step *step, uint64_t number,
@@ -254,13 +270,13 @@ static int run_step(struct byoh_transaction *transaction, struct byoh_step *step
 		while (end < step->action_count && byoh_action_ops(step->actions[end].kind)->on_disk)
 			end++;
 		if (end > i) {
-			r = run_batch(transaction, step->actions + i, end - i, number + i, err);
+			r = run_batch(transaction, step, i, end - i, number + i, err);
 			i = end;
 		} else {
-			r = byoh_action_is_change(&step->actions[i]) ?
+			r = is_due(&step->actions[i]) ?
 				    skip_optional(transaction, &step->actions[i],
-						  run_single(transaction, &step->actions[i], number + i,
-							     err), err) : 0;
+						  run_single(transaction, step, &step->actions[i],
+							     number + i, err), err) : 0;
 			i++;
 		}
 		if (r < 0)
@@ -282,7 +298,10 @@ static int run_steps(struct byoh_transaction *transaction, struct byoh_error *er
 
 		if (i < total && observer && observer->step)
 			observer->step(observer->context, step, i + 1, total);
-		r = only_staged ? 0 : run_step(transaction, step, number, err);
+		r = step == &transaction->record && step->action_count ?
+			    byoh_transaction_stage_ledger(transaction, number, err) : 0;
+		if (r == 0 && !only_staged)
+			r = run_step(transaction, step, number, err);
 		if (r < 0)
 			return byoh_error_wrap(err, r, "step \"%s\"", step->name);
 		number += step->action_count;
@@ -321,6 +340,8 @@ static int carry_out(struct byoh_transaction *transaction, struct byoh_error *er
 	if (r == 0)
 		r = run_steps(transaction, err);
 	if (r == 0)
+		r = byoh_units_stay_up(&transaction->context, err);
+	if (r == 0)
 		r = sync_all(transaction, err);
 	return r < 0 ? r : write_mark(transaction, "commit", err);
 }
@@ -333,6 +354,9 @@ static void clear_up(struct byoh_transaction *transaction)
 
 	if (r == 0 && transaction->host->live && !transaction->later)
 		r = byoh_remove_tree(transaction->host->root_fd, BYOH_IMAGES_FOLDER, &failure);
+	if (r == 0)
+		r = byoh_transaction_finish(transaction->host, byoh_journal_number(transaction->journal),
+					    transaction->input->observer, &failure);
 	if (r < 0)
 		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
 }
@@ -379,10 +403,14 @@ static int prepare(struct byoh_transaction *transaction, struct byoh_error *err)
 	int r = byoh_transaction_recover(transaction->host, transaction->input->observer, &settled, err);
 
 	if (r == 0)
+		r = byoh_ledger_read(transaction->host, &transaction->ledger, err);
+	transaction->context.ledger = transaction->ledger;
+	if (r == 0)
 		r = check_all(transaction->input->plan, &transaction->context, &changes,
 			      &transaction->later, err);
-	if (r == 0)
-		r = byoh_transaction_add_blobs(transaction, err);
+	if (r < 0 || transaction->input->leaves)
+		return r;
+	r = byoh_transaction_add_blobs(transaction, err);
 	return r < 0 ? r : byoh_transaction_add_release(transaction, err);
 }
 
@@ -402,9 +430,12 @@ static int run_locked(struct byoh_transaction *transaction, struct byoh_error *e
 {
 	int r = prepare(transaction, err);
 
-	if (r < 0 || !has_changes(transaction))
+	if (r < 0 || (!has_changes(transaction) && !transaction->input->leaves))
 		return r;
-	r = begin(transaction, err);
+	if (!transaction->input->leaves)
+		r = byoh_transaction_add_ledger(transaction, err);
+	if (r == 0)
+		r = begin(transaction, err);
 	if (r == 0) {
 		clear_up(transaction);
 		return 0;
@@ -435,6 +466,7 @@ int byoh_transaction_run(const struct byoh_transaction_input *input, struct byoh
 		.observer = input->observer,
 		.cancel = input->cancel,
 		.before_folder = transaction.before_folder,
+		.thorough = input->plan_input->thorough,
 		.open_blob = byoh_transaction_open_blob,
 		.blob_context = &transaction,
 	};
@@ -445,6 +477,8 @@ int byoh_transaction_run(const struct byoh_transaction_input *input, struct byoh
 	byoh_staging_free(transaction.staging);
 	byoh_step_release(&transaction.blobs);
 	byoh_step_release(&transaction.release);
+	byoh_step_release(&transaction.record);
+	byoh_ledger_free(transaction.ledger);
 	free(transaction.folders);
 	free(transaction.numbers);
 	return r;

@@ -32,6 +32,10 @@ struct byoh_transaction_input {
 	int (*staged)(void *context, int root_fd, const char *staged_path, const struct byoh_file *file,
 		      struct byoh_error *err);
 	void *staged_context;
+	/* The plan gives the host back: afterwards nothing of ours is left, journal and ledger included. */
+	bool leaves;
+	/* The release and configuration that are there now are kept to go back to. */
+	bool keeps_previous;
 };
 
 /* Sets state of every action by looking at the host; changes nothing. *ret_changes counts those not SAME

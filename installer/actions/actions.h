@@ -9,28 +9,18 @@
 
 #include <sys/stat.h>
 
-#include "installer/journal.h"
+#include "installer/actions/before.h"
+#include "installer/ledger.h"
 #include "installer/plan.h"
 #include "installer/staging.h"
 #include "installer/transaction.h"
-
-/* What there was before an action. Strings are owned. */
-struct byoh_before {
-	uint64_t number;
-	enum byoh_action_kind kind;
-	char *subject;
-	bool existed; /* path: something stood there; module: loaded; swap: on; unit: active; image: there */
-	char *type;   /* path: "file", "link", "directory", "other" */
-	uint64_t mode, uid, gid; /* path */
-	char *value;  /* link: target; sysctl: value; host name; unit: active state; image: digest */
-	char *made;   /* path: the topmost folder that was missing above (directory: or at) it */
-	uint64_t priority; /* swap: as swapon takes it, 0: the kernel's choice */
-};
 
 struct byoh_action_context {
 	const struct byoh_host *host;
 	struct byoh_staging *staging;	/* NULL while only looking */
 	const char *before_folder;	/* "/var/lib/byoh/before/NUMBER" */
+	const struct byoh_ledger *ledger; /* NULL on recovery */
+	bool thorough;			/* read files that nobody seems to have touched as well */
 	const struct byoh_plan *plan;	/* whose states tell what changes in this run; NULL on recovery */
 	const struct byoh_observer *observer;
 	const atomic_bool *cancel;	/* NULL on recovery: an undo is not interrupted */
@@ -41,6 +31,7 @@ struct byoh_action_context {
 
 struct byoh_action_ops {
 	bool on_disk; /* a change of names below the root: also below --root, and several at once */
+	bool late;    /* what it finds depends on actions before it: looked at again when its turn comes */
 	int (*check)(const struct byoh_action_context *context, struct byoh_action *action,
 		     struct byoh_error *err);
 	int (*keep)(const struct byoh_action_context *context, const struct byoh_action *action,
@@ -49,6 +40,9 @@ struct byoh_action_ops {
 		     uint64_t number, struct byoh_error *err);
 	int (*revert)(const struct byoh_action_context *context, const struct byoh_before *before,
 		      struct byoh_error *err);
+	/* When the transaction holds, or by the next run where it was killed then; may be NULL. */
+	int (*finish)(const struct byoh_action_context *context, const struct byoh_before *before,
+		      struct byoh_error *err);
 	/* After all reverts, in the order of the plan; may be NULL. */
 	int (*settle)(const struct byoh_action_context *context, const struct byoh_before *before,
 		      struct byoh_error *err);
@@ -56,21 +50,18 @@ struct byoh_action_ops {
 
 extern const struct byoh_action_ops byoh_directory_ops, byoh_file_ops, byoh_link_ops, byoh_remove_ops,
 	byoh_module_ops, byoh_sysctl_ops, byoh_swap_ops, byoh_hostname_ops, byoh_reload_ops, byoh_unit_ops,
-	byoh_image_ops, byoh_relabel_ops;
+	byoh_image_ops, byoh_relabel_ops, byoh_restore_ops, byoh_save_ops, byoh_remove_directory_ops,
+	byoh_data_ops, byoh_remove_data_ops, byoh_kill_ops, byoh_unmount_ops;
 
 const struct byoh_action_ops *byoh_action_ops(enum byoh_action_kind kind);
 
 /* Sets action->state; BYOH_STATE_LATER for what a root that does not run cannot have. */
 BYOH_MUST_CHECK int byoh_action_check(const struct byoh_action_context *context, struct byoh_action *action,
 				      struct byoh_error *err);
+/* Is that its value? */
+bool byoh_action_wants(const struct byoh_action *action, const char *value);
 /* Will it be carried out? */
 bool byoh_action_is_change(const struct byoh_action *action);
-
-void byoh_before_release(struct byoh_before *before);
-BYOH_MUST_CHECK int byoh_before_write(const struct byoh_before *before, struct byoh_journal *journal,
-				      struct byoh_error *err);
-BYOH_MUST_CHECK int byoh_before_read(const struct byoh_yaml *record, struct byoh_before *ret,
-				     struct byoh_error *err);
 
 /* For the kinds whose state before is nobody's to keep (table.c). */
 BYOH_MUST_CHECK int byoh_keep_nothing(const struct byoh_action_context *context,
@@ -107,15 +98,19 @@ gid_t byoh_path_group(void);
 /* Are they the mode that is asked for and that owner? */
 bool byoh_path_has_rights(const struct stat *st, mode_t mode);
 void byoh_staged_name(uint64_t number, char ret[static 32]);
+/* The file or link at path under another name of another folder: the same inode where the file system
+ * allows it, a faithful copy elsewhere. What stands there already is replaced. */
+BYOH_MUST_CHECK int byoh_path_duplicate(int root_fd, const char *path, int to_folder, const char *to_name,
+					struct byoh_error *err);
+
+/* Services that ran when this run began and that it has restarted: do they stay up? (health.c) */
+BYOH_MUST_CHECK int byoh_units_stay_up(const struct byoh_action_context *context, struct byoh_error *err);
+/* Adds the last line that a unit wrote into the system's journal to a message (unit.c). */
+void byoh_run_add_last_words(const char *unit, struct byoh_error *err);
 
 /* Writes an OCI archive (image-archive.c) with the image's blobs to fd. */
 BYOH_MUST_CHECK int byoh_image_archive_write(const struct byoh_action_context *context,
 					     const struct byoh_image *image, int fd,
 					     struct byoh_error *err);
-
-int byoh_before_set(char **field, const char *value, struct byoh_error *err) BYOH_MUST_CHECK;
-/* What stood at a path; not its bytes or target. type: see struct byoh_before. */
-BYOH_MUST_CHECK int byoh_before_set_path(struct byoh_before *before, const struct stat *st,
-					 const char *type, struct byoh_error *err);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
-#include "installer/actions/actions.h"
+#include "installer/actions/before.h"
 
 void byoh_before_release(struct byoh_before *before)
 {
@@ -37,26 +37,56 @@ int byoh_before_set_path(struct byoh_before *before, const struct stat *st, cons
 	return byoh_before_set(&before->type, type, err);
 }
 
+static int copy_field(char **field, const char *value, struct byoh_error *err)
+{
+	return value ? byoh_before_set(field, value, err) : 0;
+}
+
+int byoh_before_copy(const struct byoh_before *before, struct byoh_before *ret, struct byoh_error *err)
+{
+	struct byoh_before copy = *before;
+	int r;
+
+	copy.subject = copy.type = copy.value = copy.made = NULL;
+	r = copy_field(&copy.subject, before->subject, err);
+	if (r == 0)
+		r = copy_field(&copy.type, before->type, err);
+	if (r == 0)
+		r = copy_field(&copy.value, before->value, err);
+	if (r == 0)
+		r = copy_field(&copy.made, before->made, err);
+	if (r < 0)
+		byoh_before_release(&copy);
+	else
+		*ret = copy;
+	return r;
+}
+
+void byoh_before_describe(const struct byoh_before *before, struct byoh_record *record)
+{
+	byoh_record_u64(record, "action", before->number);
+	byoh_record_string(record, "kind", byoh_action_kind_name(before->kind));
+	byoh_record_string(record, "subject", before->subject);
+	byoh_record_u64(record, "existed", before->existed);
+	byoh_record_string(record, "type", before->type);
+	if (before->type) {
+		byoh_record_u64(record, "mode", before->mode);
+		byoh_record_u64(record, "uid", before->uid);
+		byoh_record_u64(record, "gid", before->gid);
+	}
+	byoh_record_string(record, "value", before->value);
+	byoh_record_string(record, "made", before->made);
+	if (before->priority)
+		byoh_record_u64(record, "priority", before->priority);
+}
+
 int byoh_before_write(const struct byoh_before *before, struct byoh_journal *journal,
 		      struct byoh_error *err)
 {
 	CLEANUP_RECORD struct byoh_record record = { 0 };
 
 	byoh_record_begin(&record, "before");
-	byoh_record_u64(&record, "action", before->number);
-	byoh_record_string(&record, "kind", byoh_action_kind_name(before->kind));
-	byoh_record_string(&record, "subject", before->subject);
-	byoh_record_u64(&record, "existed", before->existed);
-	byoh_record_string(&record, "type", before->type);
-	if (before->type) {
-		byoh_record_u64(&record, "mode", before->mode);
-		byoh_record_u64(&record, "uid", before->uid);
-		byoh_record_u64(&record, "gid", before->gid);
-	}
-	byoh_record_string(&record, "value", before->value);
-	byoh_record_string(&record, "made", before->made);
-	if (before->priority)
-		byoh_record_u64(&record, "priority", before->priority);
+	byoh_before_describe(before, &record);
 	return byoh_journal_add(journal, &record, err);
 }
 
@@ -67,7 +97,7 @@ static int read_kind(const struct byoh_yaml *doc, enum byoh_action_kind *ret, st
 
 	if (r < 0)
 		return r;
-	for (int kind = BYOH_ACTION_DIRECTORY; kind <= BYOH_ACTION_RELABEL; kind++) {
+	for (int kind = 0; kind < BYOH_ACTION_KINDS; kind++) {
 		if (strcmp(name, byoh_action_kind_name((enum byoh_action_kind)kind)) == 0) {
 			*ret = (enum byoh_action_kind)kind;
 			return 0;

@@ -6,6 +6,22 @@
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
 
+static uid_t owner_of(const struct byoh_action *action)
+{
+	return action->owned ? action->uid : byoh_path_owner();
+}
+
+static gid_t group_of(const struct byoh_action *action)
+{
+	return action->owned ? action->gid : byoh_path_group();
+}
+
+static bool has_rights(const struct byoh_action *action, const struct stat *st)
+{
+	return (st->st_mode & 07777) == action->mode && st->st_uid == owner_of(action) &&
+	       st->st_gid == group_of(action);
+}
+
 static int check_directory(const struct byoh_action_context *context, struct byoh_action *action,
 			   struct byoh_error *err)
 {
@@ -13,7 +29,7 @@ static int check_directory(const struct byoh_action_context *context, struct byo
 	int r = byoh_path_look(context, action, &st, err);
 
 	if (r == 0 && action->state != BYOH_STATE_ABSENT &&
-	    (!S_ISDIR(st.st_mode) || (action->strict && !byoh_path_has_rights(&st, action->mode))))
+	    (!S_ISDIR(st.st_mode) || (action->strict && !has_rights(action, &st))))
 		action->state = BYOH_STATE_DIFFERENT;
 	return r;
 }
@@ -62,8 +78,8 @@ static int apply_directory(const struct byoh_action_context *context, const stru
 		r = byoh_make_directories(root_fd, action->subject, action->mode, err);
 	/* Made by an earlier action of this run as a parent: absent at the check, so ours to set. */
 	if (r == 0 && (!existed || action->strict || action->state == BYOH_STATE_ABSENT))
-		r = set_rights(root_fd, action->subject, action->mode, byoh_path_owner(),
-			       byoh_path_group(), err);
+		r = set_rights(root_fd, action->subject, action->mode, owner_of(action), group_of(action),
+			       err);
 	return r;
 }
 
@@ -84,4 +100,42 @@ static int revert_directory(const struct byoh_action_context *context, const str
 const struct byoh_action_ops byoh_directory_ops = {
 	.on_disk = true, .check = check_directory, .keep = keep_directory, .apply = apply_directory,
 	.revert = revert_directory,
+};
+
+static int check_removal(const struct byoh_action_context *context, struct byoh_action *action,
+			 struct byoh_error *err)
+{
+	struct stat st;
+	bool absent;
+	int r = byoh_path_check_absent(context, action->subject, &st, &absent, err);
+
+	if (r == 0)
+		action->state = absent || !S_ISDIR(st.st_mode) ? BYOH_STATE_SAME : BYOH_STATE_DIFFERENT;
+	return r;
+}
+
+static int apply_removal(const struct byoh_action_context *context, const struct byoh_action *action,
+			 uint64_t number, struct byoh_error *err)
+{
+	(void)number;
+	return byoh_path_remove_made(context->host->root_fd, action->subject, action->subject, err);
+}
+
+/* It was empty, or it stands there still. */
+static int revert_removal(const struct byoh_action_context *context, const struct byoh_before *before,
+			  struct byoh_error *err)
+{
+	int root_fd = context->host->root_fd;
+	int r;
+
+	if (!before->existed)
+		return 0;
+	r = byoh_make_directories(root_fd, before->subject, (mode_t)before->mode, err);
+	return r < 0 ? r : set_rights(root_fd, before->subject, (mode_t)before->mode, (uid_t)before->uid,
+				      (gid_t)before->gid, err);
+}
+
+const struct byoh_action_ops byoh_remove_directory_ops = {
+	.on_disk = true, .check = check_removal, .keep = keep_directory, .apply = apply_removal,
+	.revert = revert_removal,
 };

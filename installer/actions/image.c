@@ -85,6 +85,13 @@ static int check_image(const struct byoh_action_context *context, struct byoh_ac
 
 	(void)context;
 	(void)err;
+	if (byoh_action_wants(action, "removed")) {
+		bool there = access(SOCKET, F_OK) == 0 &&
+			     find_image(action->subject, &found, NULL, NULL) == 0 && found.size;
+
+		action->state = there ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+		return 0;
+	}
 	action->state = BYOH_STATE_ABSENT;
 	/* Where containerd does not run yet an action before starts it. */
 	if (access(SOCKET, F_OK) < 0 || find_image(action->subject, &found, &pinned, NULL) < 0 || !found.size)
@@ -200,15 +207,14 @@ static void pin_later(const struct byoh_action_context *context, const char *ref
 		context->observer->warning(context->observer->context, err.message);
 }
 
-static int apply_image(const struct byoh_action_context *context, const struct byoh_action *action,
-		       uint64_t number, struct byoh_error *err)
+static int add_image(const struct byoh_action_context *context, const struct byoh_action *action,
+		     struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
 	char hex[BYOH_DIGEST_HEX_SIZE];
 	bool label = action->pinned && knows_label();
 	int r;
 
-	(void)number;
 	r = import(context, action, label, err);
 	if (r == 0)
 		r = find_image(action->subject, &found, NULL, err);
@@ -247,22 +253,34 @@ static int remove_ids(const char *digest, struct byoh_error *err)
 	return id[0] ? byoh_run_simple(err, CTR, "remove", id, NULL) : 0;
 }
 
+static int remove_image(const char *ref, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
+	int r = find_image(ref, &found, NULL, err);
+
+	if (r < 0 || !found.size)
+		return r;
+	r = byoh_run_simple(err, CTR, "remove", ref, NULL);
+	return r < 0 ? r : remove_ids(byoh_buffer_text(&found), err);
+}
+
+static int apply_image(const struct byoh_action_context *context, const struct byoh_action *action,
+		       uint64_t number, struct byoh_error *err)
+{
+	(void)number;
+	return byoh_action_wants(action, "removed") ? remove_image(action->subject, err) :
+						      add_image(context, action, err);
+}
+
 static int revert_image(const struct byoh_action_context *context, const struct byoh_before *before,
 			struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
-	int r;
-
 	(void)context;
 	/* A reference that named another image before cannot be turned back: its content may be collected
 	 * by now. */
 	if (before->existed || access(SOCKET, F_OK) < 0)
 		return 0;
-	r = find_image(before->subject, &found, NULL, err);
-	if (r < 0 || !found.size)
-		return r;
-	r = byoh_run_simple(err, CTR, "remove", before->subject, NULL);
-	return r < 0 ? r : remove_ids(byoh_buffer_text(&found), err);
+	return remove_image(before->subject, err);
 }
 
 const struct byoh_action_ops byoh_image_ops = {

@@ -84,7 +84,10 @@ static int check_module(const struct byoh_action_context *context, struct byoh_a
 
 	(void)context;
 	(void)err;
-	action->state = there ? BYOH_STATE_SAME : BYOH_STATE_ABSENT;
+	if (byoh_action_wants(action, "unloaded"))
+		action->state = is_loaded(action->subject) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+	else
+		action->state = there ? BYOH_STATE_SAME : BYOH_STATE_ABSENT;
 	return 0;
 }
 
@@ -97,22 +100,31 @@ static int keep_module(const struct byoh_action_context *context, const struct b
 	return 0;
 }
 
+/* Refused while something uses it, which is then not ours to break: it stays until the next boot. */
+static void unload(const char *name)
+{
+	(void)!byoh_run_simple(NULL, "modprobe", "-r", name, NULL);
+}
+
 static int apply_module(const struct byoh_action_context *context, const struct byoh_action *action,
 			uint64_t number, struct byoh_error *err)
 {
 	(void)context;
 	(void)number;
-	return byoh_run_simple(err, "modprobe", action->subject, NULL);
+	if (!byoh_action_wants(action, "unloaded"))
+		return byoh_run_simple(err, "modprobe", action->subject, NULL);
+	unload(action->subject);
+	return 0;
 }
 
 static int revert_module(const struct byoh_action_context *context, const struct byoh_before *before,
 			 struct byoh_error *err)
 {
 	(void)context;
-	(void)err;
-	/* Refused while something uses it, which is then not ours to break. */
+	if (before->existed && !is_loaded(before->subject))
+		return byoh_run_simple(err, "modprobe", before->subject, NULL);
 	if (!before->existed && is_loaded(before->subject))
-		(void)!byoh_run_simple(NULL, "modprobe", "-r", before->subject, NULL);
+		unload(before->subject);
 	return 0;
 }
 

@@ -202,7 +202,6 @@ static int copy_link(int from_parent, const char *from_name, int to_parent, cons
 	return 0;
 }
 
-/* The same inode where the file system allows it, a faithful copy elsewhere. */
 static int duplicate(int from_parent, const char *from_name, int to_parent, const char *to_name,
 		     struct byoh_error *err)
 {
@@ -223,27 +222,32 @@ static int duplicate(int from_parent, const char *from_name, int to_parent, cons
 	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOTSUP, "it is neither a file nor a link");
 }
 
+int byoh_path_duplicate(int root_fd, const char *path, int to_folder, const char *to_name,
+			struct byoh_error *err)
+{
+	const char *name;
+	CLEANUP_FD int parent = byoh_open_parent(root_fd, path, &name, err);
+	int r = parent < 0 ? parent : duplicate(parent, name, to_folder, to_name, err);
+
+	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
+}
+
 static int keep_image(const struct byoh_action_context *context, const char *path, uint64_t number,
 		      struct byoh_error *err)
 {
 	int root_fd = context->host->root_fd;
-	CLEANUP_FD int from = -1;
 	CLEANUP_FD int to = -1;
-	const char *name;
 	char kept[32];
 	int r = byoh_make_directories(root_fd, context->before_folder, 0700, err);
 
 	if (r < 0)
 		return r;
-	from = byoh_open_parent(root_fd, path, &name, err);
-	if (from < 0)
-		return from;
 	to = byoh_open_beneath(root_fd, context->before_folder, O_PATH | O_DIRECTORY, 0, err);
 	if (to < 0)
 		return to;
 	byoh_staged_name(number, kept);
-	r = duplicate(from, name, to, kept, err);
-	return r < 0 ? byoh_error_wrap(err, r, "cannot keep the old %s", path) : 0;
+	r = byoh_path_duplicate(root_fd, path, to, kept, err);
+	return r < 0 ? byoh_error_wrap(err, r, "cannot keep what stands there") : 0;
 }
 
 static const char *type_name(const struct stat *st)

@@ -31,11 +31,13 @@ static bool find_swap(const char *device, int *ret_priority)
 static int check_swap(const struct byoh_action_context *context, struct byoh_action *action,
 		      struct byoh_error *err)
 {
+	bool wanted = byoh_action_wants(action, "on");
 	int priority;
 
 	(void)context;
 	(void)err;
-	action->state = find_swap(action->subject, &priority) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+	action->state = find_swap(action->subject, &priority) == wanted ? BYOH_STATE_SAME :
+									  BYOH_STATE_DIFFERENT;
 	return 0;
 }
 
@@ -53,16 +55,29 @@ static int keep_swap(const struct byoh_action_context *context, const struct byo
 	return 0;
 }
 
-static int apply_swap(const struct byoh_action_context *context, const struct byoh_action *action,
-		      uint64_t number, struct byoh_error *err)
+static int turn_off(const char *device, struct byoh_error *err)
 {
 	int priority;
 
+	if (swapoff(device) < 0 && find_swap(device, &priority))
+		return byoh_fail_errno(err, "cannot turn off the swap on %s", device);
+	return 0;
+}
+
+static int turn_on(const char *device, uint64_t priority, struct byoh_error *err)
+{
+	if (swapon(device, (int)priority) < 0)
+		return byoh_fail_errno(err, "cannot turn the swap on %s on again", device);
+	return 0;
+}
+
+static int apply_swap(const struct byoh_action_context *context, const struct byoh_action *action,
+		      uint64_t number, struct byoh_error *err)
+{
 	(void)context;
 	(void)number;
-	if (swapoff(action->subject) < 0 && find_swap(action->subject, &priority))
-		return byoh_fail_errno(err, "cannot turn off the swap on %s", action->subject);
-	return 0;
+	return byoh_action_wants(action, "on") ? turn_on(action->subject, action->priority, err) :
+						 turn_off(action->subject, err);
 }
 
 static int revert_swap(const struct byoh_action_context *context, const struct byoh_before *before,
@@ -71,11 +86,10 @@ static int revert_swap(const struct byoh_action_context *context, const struct b
 	int priority;
 
 	(void)context;
-	if (!before->existed || find_swap(before->subject, &priority))
+	if (before->existed == find_swap(before->subject, &priority))
 		return 0;
-	if (swapon(before->subject, (int)before->priority) < 0)
-		return byoh_fail_errno(err, "cannot turn the swap on %s on again", before->subject);
-	return 0;
+	return before->existed ? turn_on(before->subject, before->priority, err) :
+				 turn_off(before->subject, err);
 }
 
 const struct byoh_action_ops byoh_swap_ops = {

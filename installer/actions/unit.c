@@ -43,11 +43,6 @@ static int look(const char *unit, struct unit_facts *ret, struct byoh_error *err
 	return 0;
 }
 
-static bool is_wanted(const struct byoh_action *action)
-{
-	return action->value && strcmp(action->value, "started") == 0;
-}
-
 static bool is_listed(char *const *list, const char *subject)
 {
 	for (; list && *list; list++)
@@ -77,8 +72,10 @@ static int check_unit(const struct byoh_action_context *context, struct byoh_act
 
 	if (r < 0)
 		return r;
+	if (action->state == BYOH_STATE_UNKNOWN)
+		action->was_active = facts.active;
 	action->state = BYOH_STATE_SAME;
-	if (!is_wanted(action))
+	if (!byoh_action_wants(action, "started"))
 		action->state = facts.active ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
 	else if (needs_restart(context, action))
 		action->state = BYOH_STATE_DIFFERENT;
@@ -99,7 +96,7 @@ static int keep_unit(const struct byoh_action_context *context, const struct byo
 }
 
 /* What the unit said, for the message: systemctl itself only points to the journal. */
-static void add_last_words(const char *unit, struct byoh_error *err)
+void byoh_run_add_last_words(const char *unit, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
 	const char *const argv[] = { "journalctl", "--no-pager", "-q", "-n", "1", "-o", "cat", "-u", unit,
@@ -128,14 +125,14 @@ static int apply_unit(const struct byoh_action_context *context, const struct by
 		      uint64_t number, struct byoh_error *err)
 {
 	/* restart starts a stopped unit as well, and leaves no moment between. */
-	const char *verb = !is_wanted(action) ? "stop" :
+	const char *verb = !byoh_action_wants(action, "started") ? "stop" :
 			   action->state == BYOH_STATE_DIFFERENT ? "restart" : "start";
 	int r;
 
 	(void)number;
 	r = control(context, verb, action->subject, err);
 	if (r < 0) {
-		add_last_words(action->subject, err);
+		byoh_run_add_last_words(action->subject, err);
 		return byoh_error_wrap(err, r, "cannot %s %s", verb, action->subject);
 	}
 	return 0;
@@ -165,6 +162,6 @@ static int settle_unit(const struct byoh_action_context *context, const struct b
 }
 
 const struct byoh_action_ops byoh_unit_ops = {
-	.check = check_unit, .keep = keep_unit, .apply = apply_unit, .revert = revert_unit,
+	.late = true, .check = check_unit, .keep = keep_unit, .apply = apply_unit, .revert = revert_unit,
 	.settle = settle_unit,
 };

@@ -6,6 +6,7 @@
 #include "bundle/base/cleanup.h"
 #include "installer/credentials.h"
 #include "installer/kubeconfig.h"
+#include "installer/state.h"
 #include "installer/steps/steps-internal.h"
 
 #define OWN_FOLDER "/etc/byoh/"
@@ -139,6 +140,34 @@ static int side_files(const struct byoh_plan_input *input, struct byoh_step *ste
 	return rc;
 }
 
+/* The same once more where neither an editor nor the agent gets: status and repair go by it, and a rollback
+ * goes back to it. */
+static int keep_copies(struct byoh_step *step, struct byoh_error *err)
+{
+	size_t count = step->action_count;
+	int rc = 0;
+
+	for (size_t i = 0; i < count && !rc; i++) {
+		CLEANUP_SECRET_BUFFER struct byoh_buffer bytes = { 0 };
+		CLEANUP_FREE char *path = NULL;
+		struct byoh_action *action;
+
+		if (step->actions[i].kind != BYOH_ACTION_FILE)
+			continue;
+		if (asprintf(&path, BYOH_CONFIG_FOLDER "/%s",
+			     step->actions[i].subject + strlen(OWN_FOLDER)) < 0)
+			return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+		rc = byoh_buffer_add(&bytes, step->actions[i].content.data,
+				     step->actions[i].content.size, err);
+		if (!rc)
+			rc = byoh_step_file(step, path, 0600, byoh_buffer_text(&bytes), bytes.size,
+					    &action, err);
+		if (!rc)
+			action->secret = true;
+	}
+	return rc;
+}
+
 int byoh_step_own(const struct byoh_plan_input *input, struct byoh_step *step,
 		  struct byoh_error *err)
 {
@@ -159,6 +188,8 @@ int byoh_step_own(const struct byoh_plan_input *input, struct byoh_step *step,
 					     err);
 		if (!rc)
 			rc = side_files(input, step, err);
+		if (!rc)
+			rc = keep_copies(step, err);
 		if (rc)
 			return rc;
 	}

@@ -38,8 +38,7 @@ static int add(struct byoh_step *step, const struct byoh_file *file, struct byoh
 }
 
 /* The tool of the new release must be able to mend whatever happens after it, so it comes first. */
-static int add_tool(const struct byoh_plan_input *input, struct byoh_step *step,
-		    struct byoh_error *err)
+int byoh_step_tool(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
 {
 	const struct byoh_file *tool = byoh_index_find(input->index, BYOH_EXECUTABLE_PATH);
 	int rc;
@@ -55,7 +54,8 @@ static int add_tool(const struct byoh_plan_input *input, struct byoh_step *step,
 		if (rc)
 			return rc;
 	}
-	return add(step, tool, err);
+	rc = add(step, tool, err);
+	return rc ? rc : byoh_step_sentence(step, err, "Install the tool that stays on this host");
 }
 
 static bool came_with_tool(const struct byoh_plan_input *input, const struct byoh_file *file)
@@ -73,20 +73,14 @@ int byoh_step_release_files(const struct byoh_plan_input *input, struct byoh_ste
 	uint64_t bytes = 0;
 	size_t files = 0;
 	char size[32];
-	int rc;
-
-	rc = add_tool(input, step, err);
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < input->index->file_count; i++) {
 		const struct byoh_file *file = &input->index->files[i];
+		int rc;
 
-		if (belongs_to_images(file))
+		if (belongs_to_images(file) || came_with_tool(input, file))
 			continue;
 		files += file->type != BYOH_FILE_DIRECTORY;
 		bytes += file->size;
-		if (came_with_tool(input, file))
-			continue;
 		rc = add(step, file, err);
 		if (rc)
 			return rc;

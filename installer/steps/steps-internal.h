@@ -26,7 +26,9 @@
 #define BYOH_STEP_BUILDER(name) \
 	int byoh_step_##name(const struct byoh_plan_input *input, struct byoh_step *step, \
 			     struct byoh_error *err)
+BYOH_STEP_BUILDER(tool);
 BYOH_STEP_BUILDER(own);
+BYOH_STEP_BUILDER(data);
 BYOH_STEP_BUILDER(trust);
 BYOH_STEP_BUILDER(late);
 BYOH_STEP_BUILDER(release_files);

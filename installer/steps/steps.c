@@ -5,9 +5,11 @@
 
 /* Order is order of execution: the tool comes before what it would have to mend, the kernel before
  * what needs it, every file before any service, containerd before images, images before what makes
- * pods. */
+ * pods. The tool is the new release's before anything else changes. */
 const struct byoh_step_kind byoh_step_kinds[] = {
+	{ "tool", byoh_step_tool },
 	{ "own", byoh_step_own },
+	{ "data", byoh_step_data },
 	{ "trust", byoh_step_trust },
 	{ "late-credentials", byoh_step_late },
 	{ "release-files", byoh_step_release_files },

@@ -113,7 +113,7 @@ static void tell_join(const struct byoh_session *session)
 				 session->config->cluster.server);
 }
 
-static double seconds_since(const struct timespec *start)
+double byoh_seconds_since(const struct timespec *start)
 {
 	struct timespec now;
 
@@ -154,6 +154,7 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 		.cancel = session->cancel,
 		.staged = check_program,
 		.staged_context = session,
+		.keeps_previous = strcmp(verb, "install") == 0 || strcmp(verb, "rollback") == 0,
 	};
 	struct timespec start;
 	int r;
@@ -165,7 +166,7 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 		return r;
 	byoh_report_pins(session);
 	byoh_report_line(session, "done: %s %s, %zu changes in %.1f s", session->plan_input.manifest->name,
-			 session->plan_input.manifest->version, session->changes, seconds_since(&start));
+			 session->plan_input.manifest->version, session->changes, byoh_seconds_since(&start));
 	tell_join(session);
 	return 0;
 }

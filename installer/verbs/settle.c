@@ -17,7 +17,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		return 0;
 	r = byoh_session_open_installed(session, err);
 	if (r == 0)
-		r = byoh_session_load_config(session, err);
+		r = byoh_session_load_kept_config(session, false, err);
 	return r < 0 ? r : byoh_carry_out(session, "settle", err);
 }
 

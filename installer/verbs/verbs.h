@@ -3,6 +3,8 @@
 #ifndef BYOH_INSTALLER_VERBS_VERBS_H
 #define BYOH_INSTALLER_VERBS_VERBS_H
 
+#include <time.h>
+
 #include "installer/session.h"
 
 struct byoh_verb {
@@ -16,8 +18,10 @@ struct byoh_verb {
 };
 
 extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_preflight, byoh_verb_verify,
-	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle;
+	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle,
+	byoh_verb_repair, byoh_verb_rollback, byoh_verb_uninstall;
 
+double byoh_seconds_since(const struct timespec *start);
 /* What install and join share: lock, check, carry out, tell. */
 BYOH_MUST_CHECK int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err);
 

@@ -39,7 +39,7 @@ static int verify_installed(struct byoh_session *session, struct byoh_error *err
 	if (r == 0)
 		r = byoh_session_open_installed(session, err);
 	if (r == 0)
-		r = byoh_session_load_config(session, err);
+		r = byoh_session_load_kept_config(session, false, err);
 	if (r == 0)
 		r = byoh_session_make_plan(session, err);
 	if (r < 0)

@@ -181,7 +181,7 @@ static void test_other_versions_are_refused(void **state)
 	assert_int_equal(byoh_journal_parse(newer, strlen(newer), "newer", &text, &err), -EBADMSG);
 	assert_non_null(strstr(err.message, "newer release"));
 	assert_int_equal(byoh_journal_parse(none, strlen(none), "none", &text, &err), -EBADMSG);
-	assert_non_null(strstr(err.message, "no journal"));
+	assert_non_null(strstr(err.message, "no byoh-journal"));
 }
 
 static void test_numbers_rise_and_strangers_do_not_count(void **state)

@@ -31,7 +31,7 @@ static void every_step_says_what_it_does(void **state)
 
 static void the_tool_comes_first(void **state)
 {
-	const struct byoh_step *step;
+	const struct byoh_step *tool, *rest;
 
 	(void)state;
 	bring_typed("etc", BYOH_FILE_DIRECTORY);
@@ -42,10 +42,13 @@ static void the_tool_comes_first(void **state)
 	bring("usr/local/sbin/byoh-install");
 	bring_typed("usr/local/sbin/other", BYOH_FILE_SYMLINK);
 	plan();
-	step = &f.plan->steps[1];
-	assert_string_equal(step->actions[0].subject, "/usr");
-	assert_string_equal(step->actions[3].subject, "/usr/local/sbin/byoh-install");
-	assert_int_equal(step->action_count, f.index.file_count);
+	tool = &f.plan->steps[0];
+	assert_string_equal(tool->name, "tool");
+	assert_string_equal(tool->actions[0].subject, "/usr");
+	assert_string_equal(tool->actions[3].subject, "/usr/local/sbin/byoh-install");
+	rest = &f.plan->steps[2];
+	assert_string_equal(rest->name, "release-files");
+	assert_int_equal(tool->action_count + rest->action_count, f.index.file_count);
 	for (size_t i = 0; i < f.index.file_count; i++) {
 		char path[128];
 

@@ -255,8 +255,8 @@ static void test_a_failure_at_each_action_is_undone(void **state)
 		assert_non_null(strstr(err.message, "the host is as before"));
 		assert_unchanged(fixture, &before);
 	}
-	/* Eight of the plan, state.json and the mark; a directory at the end of a batch needs nothing staged. */
-	assert_int_equal(failed, 10);
+	/* Eight of the plan, state.json, the mark and the ledger. */
+	assert_int_equal(failed, 11);
 }
 
 static void test_an_interrupt_at_each_action_is_undone(void **state)
@@ -310,7 +310,7 @@ static void test_a_killed_run_is_undone_by_the_next(void **state)
 		assert_true(settled);
 		assert_unchanged(fixture, &before);
 	}
-	assert_int_equal(killed, 10);
+	assert_int_equal(killed, 11);
 	assert_text(fixture, "/etc/old.conf", "new conf");
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "bundle/base/cleanup.h"
+#include "installer/report.h"
+#include "installer/verbs/verbs.h"
+
+static int open_previous(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_STATE struct byoh_state *previous = NULL;
+	int r = byoh_state_read_previous(session->host, &previous, err);
+
+	if (r < 0)
+		return r;
+	if (!session->state || !session->state->release_id)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT, "no release is installed here");
+	if (!previous || !previous->release_id)
+		return byoh_fail(err, BYOH_ERROR_USAGE, ENOENT,
+				 "there is no release before %s %s on this host to go back to",
+				 session->state->name, session->state->version);
+	return byoh_session_open_release(session, previous->release_id, err);
+}
+
+static void tell_epoch(const struct byoh_session *session)
+{
+	const struct byoh_manifest *manifest = byoh_bundle_manifest(session->bundle);
+	uint64_t floor = byoh_state_floor(session->state, manifest->name);
+
+	if (manifest->epoch < floor)
+		byoh_report_warning("%s %s has epoch %llu, below this host's floor %llu: allowed for the release "
+				    "that was kept, and the floor stays", manifest->name, manifest->version,
+				    (unsigned long long)manifest->epoch, (unsigned long long)floor);
+}
+
+static int run(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest;
+	int r = byoh_session_enter_host(session, err);
+
+	if (r == 0)
+		r = byoh_session_take_host(session, err);
+	if (r == 0)
+		r = open_previous(session, err);
+	if (r == 0)
+		r = byoh_session_load_kept_config(session, true, err);
+	if (r < 0)
+		return r;
+	manifest = byoh_bundle_manifest(session->bundle);
+	byoh_report_line(session, "from %s %s back to %s %s and its configuration", session->state->name,
+			 session->state->version, manifest->name, manifest->version);
+	tell_epoch(session);
+	r = byoh_session_confirm(session, "Go back?", err);
+	return r < 0 ? r : byoh_carry_out(session, "rollback", err);
+}
+
+const struct byoh_verb byoh_verb_rollback = {
+	"rollback", "[--yes]", "Go back to the release before, its configuration included, without the medium.",
+	" ignore-preflight-errors ", 0, run,
+};
