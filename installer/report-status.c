@@ -5,13 +5,15 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 #include "installer/actions/image-store.h"
+#include "installer/actions/actions.h"
 #include "installer/report.h"
 
 #define IMAGES_UNKNOWN "containerd does not answer"
 
+/* A changed file that is to be kept beside ours is the same drift as ours that is to replace it. */
 static bool is_drifted(const struct byoh_action *action)
 {
-	return action->state == BYOH_STATE_ABSENT || action->state == BYOH_STATE_DIFFERENT;
+	return byoh_action_is_change(action) && action->kind != BYOH_ACTION_SAVE;
 }
 
 static bool is_unknown(const struct byoh_action *action, bool images_unknown)

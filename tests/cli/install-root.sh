@@ -146,7 +146,7 @@ check "tlsBootstrap: bootstrap kubeconfig" eval 'holds $boot "$token" && holds $
 check "tlsBootstrap: CA" cmp "$work/ca.crt" "$root/etc/kubernetes/pki/ca.crt"
 check "tlsBootstrap: the kubelet starts at boot" eval '[ -L "$root/etc/systemd/system/multi-user.target.wants/kubelet.service" ] && holds usr/local/lib/systemd/system/kubelet.service site=lab'
 # Where a token may lie: the operator's file, what needs it, and before-images, which only root can reach.
-elsewhere() { grep -rlF -e "$token" -e "$fresh" "$root" | grep -vE "/etc/byoh/(token|join.kubeconfig|bootstrap-kubeconfig.conf)$|/$boot$|/var/lib/byoh/before/" >"$work/out"; }
+elsewhere() { grep -rlF -e "$token" -e "$fresh" "$root" | grep -vE "/etc/byoh/(token|join.kubeconfig|bootstrap-kubeconfig.conf)$|/$boot$|/var/lib/byoh/(before|config)/" >"$work/out"; }
 check "tlsBootstrap: the token lies nowhere else" eval '! elsewhere'
 before "$root"
 check "tlsBootstrap: a second run has nothing to do" eval 'exits 0 install_node && says "nothing to do" && as_before "$root"'
