@@ -12,12 +12,14 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/run.h"
+#include "installer/steps/leave.h"
 #include "installer/transaction-internal.h"
 
 struct undo {
 	struct byoh_action_context context;
 	const struct byoh_journal_text *journal;
-	bool runtime; /* what runs now is what the transaction left running */
+	bool live, same_boot; /* services are as the transaction left them */
 	size_t failures;
 	struct byoh_error *err; /* gets the first failure */
 };
@@ -74,8 +76,7 @@ static const char *record_text(const struct byoh_yaml *record, const char *key)
 	return node && node->type == BYOH_YAML_SCALAR ? node->text : "";
 }
 
-/* After a reboot modules, sysctls, swap and units are not as the transaction left them, and starting units
- * while the boot waits for us would wait for ever. */
+/* After a reboot services are not as the transaction left them: the boot starts what its files say. */
 static bool is_same_boot(const struct byoh_host *host, const struct byoh_journal_text *journal)
 {
 	char boot_id[64];
@@ -93,6 +94,11 @@ static void fail(struct undo *undo, const struct byoh_error *failure)
 	byoh_observer_warn(undo->context.observer, "%s", failure->message);
 }
 
+static bool is_due(const struct undo *undo, const struct byoh_action_ops *ops)
+{
+	return ops->on_disk || (undo->live && (undo->same_boot || ops->any_boot));
+}
+
 static void undo_one(struct undo *undo, const struct byoh_yaml *record, bool settle)
 {
 	struct byoh_error failure = BYOH_ERROR_INIT;
@@ -104,13 +110,13 @@ static void undo_one(struct undo *undo, const struct byoh_yaml *record, bool set
 		return;
 	r = byoh_before_read(record, &before, &failure);
 	ops = r == 0 ? byoh_action_ops(before.kind) : NULL;
-	if (ops && !settle && (ops->on_disk || undo->runtime))
+	if (ops && !settle && is_due(undo, ops))
 		r = ops->revert(&undo->context, &before, &failure);
 	if (r < 0)
 		fail(undo, &failure);
 	/* Everything is back; a service that does not come up for another reason must not keep every later
 	 * run from its work. */
-	if (r == 0 && ops && settle && ops->settle && (ops->on_disk || undo->runtime) &&
+	if (r == 0 && ops && settle && ops->settle && is_due(undo, ops) &&
 	    ops->settle(&undo->context, &before, &failure) < 0)
 		byoh_observer_warn(undo->context.observer, "%s", failure.message);
 	byoh_before_release(&before);
@@ -172,6 +178,34 @@ static void touch_volumes(struct undo *undo)
 	}
 }
 
+/* The name of the unit that such a link enables; NULL for other paths. */
+static const char *enabled_unit(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && name - path > 6 && strncmp(name - 6, ".wants", 6) == 0 ? name + 1 : NULL;
+}
+
+/* This boot has read units that are gone now, and wants to start those that were enabled: their jobs wait for
+ * us, and would find no program. */
+static void forget_units(const struct undo *undo)
+{
+	struct byoh_error failure = BYOH_ERROR_INIT;
+
+	if (byoh_run_simple(&failure, "systemctl", "daemon-reload", NULL) < 0)
+		byoh_observer_warn(undo->context.observer, "%s", failure.message);
+	for (size_t i = 0; i < undo->journal->count; i++) {
+		const struct byoh_yaml *record = undo->journal->records[i];
+		const char *path = record_text(record, "subject");
+		const char *unit = enabled_unit(path);
+
+		if (unit && strcmp(byoh_record_type(record), "before") == 0 &&
+		    strcmp(record_text(record, "kind"), "link") == 0 &&
+		    strcmp(record_text(record, "existed"), "0") == 0 && !byoh_leave_is_last(path))
+			(void)!byoh_run_simple(NULL, "systemctl", "--no-block", "stop", "--", unit, NULL);
+	}
+}
+
 int byoh_transaction_undo(const struct byoh_host *host, uint64_t number,
 			  const struct byoh_observer *observer, struct byoh_error *err)
 {
@@ -191,12 +225,15 @@ int byoh_transaction_undo(const struct byoh_host *host, uint64_t number,
 	byoh_transaction_before_folder(number, folder);
 	undo.context.staging = staging;
 	undo.journal = journal;
-	undo.runtime = is_same_boot(host, journal);
+	undo.live = host->live;
+	undo.same_boot = is_same_boot(host, journal);
 	touch_volumes(&undo);
 	for (size_t i = journal->count; i > 0; i--)
 		undo_one(&undo, journal->records[i - 1], false);
 	for (size_t i = 0; i < journal->count; i++)
 		undo_one(&undo, journal->records[i], true);
+	if (undo.live && !undo.same_boot && host->systemd_running)
+		forget_units(&undo);
 	return undo.failures ? -EIO : finish_undo(host, number, staging, err);
 }
 

@@ -31,6 +31,7 @@ struct byoh_action_context {
 
 struct byoh_action_ops {
 	bool on_disk; /* a change of names below the root: also below --root, and several at once */
+	bool any_boot; /* what runs: to be turned back after a reboot too, which has read the new files */
 	bool late;    /* what it finds depends on actions before it: looked at again when its turn comes */
 	int (*check)(const struct byoh_action_context *context, struct byoh_action *action,
 		     struct byoh_error *err);

@@ -53,6 +53,6 @@ static int revert_hostname(const struct byoh_action_context *context, const stru
 }
 
 const struct byoh_action_ops byoh_hostname_ops = {
-	.check = check_hostname, .keep = keep_hostname, .apply = apply_hostname,
+	.any_boot = true, .check = check_hostname, .keep = keep_hostname, .apply = apply_hostname,
 	.revert = revert_hostname,
 };

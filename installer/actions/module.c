@@ -129,5 +129,5 @@ static int revert_module(const struct byoh_action_context *context, const struct
 }
 
 const struct byoh_action_ops byoh_module_ops = {
-	.check = check_module, .keep = keep_module, .apply = apply_module, .revert = revert_module,
+	.any_boot = true, .check = check_module, .keep = keep_module, .apply = apply_module, .revert = revert_module,
 };

@@ -93,5 +93,5 @@ static int revert_swap(const struct byoh_action_context *context, const struct b
 }
 
 const struct byoh_action_ops byoh_swap_ops = {
-	.check = check_swap, .keep = keep_swap, .apply = apply_swap, .revert = revert_swap,
+	.any_boot = true, .check = check_swap, .keep = keep_swap, .apply = apply_swap, .revert = revert_swap,
 };

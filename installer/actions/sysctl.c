@@ -142,5 +142,5 @@ static int revert_sysctl(const struct byoh_action_context *context, const struct
 }
 
 const struct byoh_action_ops byoh_sysctl_ops = {
-	.check = check_sysctl, .keep = keep_sysctl, .apply = apply_sysctl, .revert = revert_sysctl,
+	.any_boot = true, .check = check_sysctl, .keep = keep_sysctl, .apply = apply_sysctl, .revert = revert_sysctl,
 };

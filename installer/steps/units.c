@@ -48,6 +48,7 @@ static const char settle_unit[] =
 	"\n"
 	"[Service]\n"
 	"Type=oneshot\n"
+	"RemainAfterExit=yes\n"
 	"ExecStart=" BYOH_BIN_TOOL " settle --recover\n"
 	NO_PROXIES
 	"\n"
@@ -204,6 +205,34 @@ static int place(const struct byoh_plan_input *input, struct byoh_step *step, co
 	return rc || !enabled ? rc : byoh_steps_enable(step, unit, err);
 }
 
+/* Where an interrupted run could not be undone, no service gets to see the mixture. Drop-ins reach the units of
+ * the distribution and those that the agent writes as well. */
+static int place_settle_guards(const struct byoh_plan_input *input, struct byoh_step *step,
+			       struct byoh_error *err)
+{
+	static const struct {
+		const char *binary, *unit;
+	} guarded[] = {
+		{ BYOH_BIN_CONTAINERD, "containerd.service" },
+		{ BYOH_BIN_KUBELET, "kubelet.service" },
+		{ BYOH_BIN_KUBE_PROXY, "kube-proxy.service" },
+		{ BYOH_BIN_AGENT, "byoh-hostagent.service" },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(guarded) && !rc; i++) {
+		char unit[64];
+
+		if (!byoh_steps_brings(input, guarded[i].binary))
+			continue;
+		snprintf(unit, sizeof(unit), "%s.d/05-byoh-settle.conf", guarded[i].unit);
+		rc = place(input, step, unit,
+			   "[Unit]\nRequires=byoh-settle.service\nAfter=byoh-settle.service\n", false,
+			   err);
+	}
+	return rc;
+}
+
 static int place_settle(const struct byoh_plan_input *input, struct byoh_step *step,
 			struct byoh_error *err)
 {
@@ -212,6 +241,8 @@ static int place_settle(const struct byoh_plan_input *input, struct byoh_step *s
 	if (!byoh_steps_brings(input, BYOH_BIN_TOOL))
 		return 0;
 	rc = place(input, step, "byoh-settle.service", settle_unit, true, err);
+	if (!rc)
+		rc = place_settle_guards(input, step, err);
 	if (rc || !byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
 		return rc;
 	return place(input, step, "byoh-settle-images.service", settle_images_unit, true, err);

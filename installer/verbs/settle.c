@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For byoh-settle.service and byoh-settle-images.service: what a boot has to make good. */
+#include <errno.h>
+
 #include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
@@ -11,6 +13,11 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		return r;
 	session->host->booting = true;
 	r = byoh_session_take_host(session, err);
+	/* Another run is at work and has settled everything itself: it may be the one that starts services. */
+	if (r == -EBUSY && session->options.recover_only) {
+		*err = (struct byoh_error)BYOH_ERROR_INIT;
+		return 0;
+	}
 	if (r < 0 || session->options.recover_only)
 		return r;
 	if (!session->state || session->state->settled)

@@ -36,6 +36,7 @@ static const char systemctl[] =
 	"start|restart) echo \"$1 $last $(cat root/etc/unit)\" >>log\n"
 	"      [ ! -e broken-$last ] || exit 1; : >active-$last;;\n"
 	"stop) echo \"$1 $last $(cat root/etc/unit)\" >>log; rm -f active-$last;;\n"
+	"--no-block) echo \"$1 $2 $last $(cat root/etc/unit)\" >>log;;\n"
 	"*) echo \"$1 $(cat root/etc/unit)\" >>log;;\n"
 	"esac\n";
 
@@ -189,14 +190,15 @@ static void modules_that_are_there_are_left_alone(struct world *world)
 	CHECK(world->step.actions[1].state == BYOH_STATE_ABSENT);
 }
 
-/* After a reboot what ran is not as the transaction left it: only files are put back. */
-static void after_a_reboot_only_files_are_put_back(struct world *world)
+/* The boot has read the new files, and wants to start what they enable. */
+static void after_a_reboot_no_service_is_started(struct world *world)
 {
 	struct byoh_error err = BYOH_ERROR_INIT;
 	bool settled = false;
 	pid_t pid;
 	int status;
 
+	CHECK(byoh_step_link(&world->step, "/etc/multi-user.target.wants/fresh.service", "/etc/unit", NULL) == 0);
 	plan_services(world);
 	put(TOOLS "/root/boot_id", "11111111-2222-3333-4444-555555555555\n", 0444);
 	CHECK(mount(TOOLS "/root/boot_id", "/proc/sys/kernel/random/boot_id", NULL, MS_BIND, NULL) == 0);
@@ -217,8 +219,8 @@ static void after_a_reboot_only_files_are_put_back(struct world *world)
 	CHECK(umount("/proc/sys/kernel/random/boot_id") == 0);
 	CHECK(byoh_transaction_recover(&world->host, NULL, &settled, &err) == 0);
 	CHECK(settled);
-	check_log("");
-	check_names("after", "example.org");
+	check_log("daemon-reload old\n--no-block stop fresh.service old\n");
+	check_names("before", "(none)");
 	CHECK(!byoh_exists_beneath(world->host.root_fd, "/var"));
 }
 
@@ -253,7 +255,7 @@ IN_NAMESPACES(services_are_started_and_restarted)
 IN_NAMESPACES(a_failed_start_is_undone)
 IN_NAMESPACES(a_unit_that_waits_for_its_condition_is_done)
 IN_NAMESPACES(modules_that_are_there_are_left_alone)
-IN_NAMESPACES(after_a_reboot_only_files_are_put_back)
+IN_NAMESPACES(after_a_reboot_no_service_is_started)
 
 int main(void)
 {
@@ -262,7 +264,7 @@ int main(void)
 		cmocka_unit_test(test_a_failed_start_is_undone),
 		cmocka_unit_test(test_a_unit_that_waits_for_its_condition_is_done),
 		cmocka_unit_test(test_modules_that_are_there_are_left_alone),
-		cmocka_unit_test(test_after_a_reboot_only_files_are_put_back),
+		cmocka_unit_test(test_after_a_reboot_no_service_is_started),
 	};
 
 	return cmocka_run_group_tests_name("actions", tests, NULL, NULL);
