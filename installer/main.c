@@ -150,7 +150,7 @@ static void print_options(const struct byoh_verb *verb, bool common)
 
 static void print_verb_help(const struct byoh_verb *verb)
 {
-	printf("usage: byoh-install %s %s\n\n%s\n", verb->name, verb->usage,
+	printf("usage: byoh-install %s%s%s\n\n%s\n", verb->name, *verb->usage ? " " : "", verb->usage,
 	       verb->summary ? verb->summary : "For the units that run it at boot, not for people.");
 	print_options(verb, false);
 	print_options(verb, true);

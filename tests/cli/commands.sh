@@ -21,7 +21,7 @@ fresh_host() {
 tool() { "$root/usr/local/sbin/byoh-install" "$@" --root "$root"; }
 
 step "help"
-verbs=(install plan preflight verify inspect extract status join settle)
+verbs=(install plan preflight verify inspect extract status repair rollback uninstall join settle)
 for verb in "${verbs[@]}"; do
 	check "help: $verb --help is its own" \
 		eval 'exits 0 "$BYOH_INSTALL" "$verb" --help && [ ! -s "$work/err" ] && [ "$(head -n 1 "$work/out" | cut -d" " -f1-3)" = "usage: byoh-install $verb" ] &&
@@ -156,6 +156,13 @@ if strace -qq -o /dev/null true 2>/dev/null; then
 else
 	skip "log: a failure names it" "strace cannot trace here"
 fi
+
+step "logs of what gives back"
+fresh_host
+exits 0 install_node
+rm "$root/usr/local/bin/runc"
+check "log: of a repair" eval 'exits 0 tool repair && grep -q "file /usr/local/bin/runc ... done" "$(logs "repair-*.log")"'
+check "log: an uninstall takes them along" eval 'exits 0 tool uninstall --yes && as_before "$root"'
 
 step "the cluster's name"
 fresh_host
