@@ -76,6 +76,24 @@ static int find_image(const char *ref, struct byoh_buffer *ret, bool *ret_pinned
 	return 0;
 }
 
+/* A name may outlive its content: `ctr images check` says "complete (4/4)", "incomplete (3/4)" or
+ * "unavailable (0/?)". A ctr that cannot tell is believed. */
+static bool is_complete(const char *ref)
+{
+	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
+	CLEANUP_FREE char *filter = NULL;
+	const char *argv[] = { CTR, "check", NULL, NULL };
+	const struct byoh_run run = { .argv = argv, .output = &output };
+
+	if (asprintf(&filter, "name==%s", ref) < 0)
+		return true;
+	argv[ARRAY_SIZE(argv) - 2] = filter;
+	if (byoh_run_checked(&run, NULL) < 0)
+		return true;
+	return !strstr(byoh_buffer_text(&output), "incomplete (") &&
+	       !strstr(byoh_buffer_text(&output), "unavailable (");
+}
+
 static int check_image(const struct byoh_action_context *context, struct byoh_action *action,
 		       struct byoh_error *err)
 {
@@ -83,7 +101,6 @@ static int check_image(const struct byoh_action_context *context, struct byoh_ac
 	char hex[BYOH_DIGEST_HEX_SIZE];
 	bool pinned = false;
 
-	(void)context;
 	(void)err;
 	if (byoh_action_wants(action, "removed")) {
 		bool there = access(SOCKET, F_OK) == 0 &&
@@ -98,7 +115,8 @@ static int check_image(const struct byoh_action_context *context, struct byoh_ac
 		return 0;
 	byoh_digest_hex(&action->image->digest, hex);
 	action->state = strcmp(byoh_buffer_text(&found) + strlen("sha256:"), hex) == 0 &&
-					(pinned || !action->pinned) ?
+					(pinned || !action->pinned) &&
+					(!context->thorough || is_complete(action->subject)) ?
 				BYOH_STATE_SAME : BYOH_STATE_DIFFERENT;
 	return 0;
 }
