@@ -134,18 +134,21 @@ static void add_action(const struct byoh_session *session, const struct byoh_ste
 	byoh_json_end_object(json);
 }
 
-static void add_drift(const struct byoh_session *session, struct byoh_json *json,
-		      struct byoh_plan_verdict *verdict)
+void byoh_report_drift_json(const struct byoh_session *session, struct byoh_json *json,
+			    struct byoh_plan_verdict *ret)
 {
+	*ret = (struct byoh_plan_verdict){0};
+	byoh_json_begin_array(json);
 	for (size_t i = 0; i < session->plan->step_count; i++) {
 		const struct byoh_step *step = &session->plan->steps[i];
 
 		for (size_t k = 0; k < step->action_count; k++) {
-			count(&step->actions[k], verdict);
+			count(&step->actions[k], ret);
 			if (is_drifted(&step->actions[k]))
 				add_action(session, step, &step->actions[k], json);
 		}
 	}
+	byoh_json_end_array(json);
 }
 
 static void add_steps(const struct byoh_session *session, struct byoh_json *json)
@@ -166,7 +169,6 @@ int byoh_report_status_json(const struct byoh_session *session, struct byoh_buff
 	const struct byoh_state *state = session->state;
 	struct byoh_json json = byoh_json_to(ret);
 
-	*ret_verdict = (struct byoh_plan_verdict){0};
 	byoh_json_begin_object(&json);
 	byoh_json_field_bool(&json, "installed", true);
 	byoh_json_field_string(&json, "id", state->release_id);
@@ -176,9 +178,7 @@ int byoh_report_status_json(const struct byoh_session *session, struct byoh_buff
 	byoh_json_field_string(&json, "joinMode", state->join_mode);
 	byoh_json_field_bool(&json, "settled", state->settled);
 	byoh_json_key(&json, "drift");
-	byoh_json_begin_array(&json);
-	add_drift(session, &json, ret_verdict);
-	byoh_json_end_array(&json);
+	byoh_report_drift_json(session, &json, ret_verdict);
 	byoh_json_key(&json, "steps");
 	byoh_json_begin_array(&json);
 	add_steps(session, &json);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "bundle/base/bar.h"
+#include "bundle/base/json.h"
 #include "installer/preflight/preflight.h"
 #include "installer/session.h"
 #include "installer/transaction.h"
@@ -49,6 +50,9 @@ const char *byoh_report_word(const struct byoh_action *action, bool images_unkno
 void byoh_report_ask_images(struct byoh_session *session);
 /* Names every action whose state is not what the plan wants. */
 struct byoh_plan_verdict byoh_report_drift(const struct byoh_session *session, FILE *out);
+/* The same as an array. */
+void byoh_report_drift_json(const struct byoh_session *session, struct byoh_json *json,
+			    struct byoh_plan_verdict *ret);
 /* Each step with how it stands. */
 void byoh_report_steps(const struct byoh_session *session, FILE *out);
 BYOH_MUST_CHECK int byoh_report_status_json(const struct byoh_session *session, struct byoh_buffer *ret,

@@ -10,6 +10,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/actions/actions.h"
 #include "installer/credentials.h"
 #include "installer/discover.h"
 #include "installer/log.h"
@@ -491,29 +492,34 @@ static void report_note(void *context, const char *message)
 /* An agent that is up starts services behind our back. */
 static int hold_agent(struct byoh_session *session, struct byoh_error *err)
 {
+	const struct byoh_action_context context = { .host = session->host, .plan = session->plan };
 	struct byoh_step step = { .name = "hold-agent" };
-	size_t changes;
 	int r;
 
 	if (!session->host->systemd_running || !byoh_leave_holds_agent(session->plan))
 		return 0;
 	r = byoh_leave_hold_agent(&step, err);
+	/* The rest of the plan has been looked at, and that may have read every file. */
+	for (size_t i = 0; i < step.action_count && r == 0; i++)
+		r = byoh_action_check(&context, &step.actions[i], err);
 	if (r == 0)
 		r = byoh_plan_add_early(session->plan, &step, err);
 	byoh_step_release(&step);
-	return r < 0 ? r : byoh_plan_check(session->plan, &session->plan_input, &changes, err);
+	return r;
 }
 
 static int complete_plan(struct byoh_session *session, struct byoh_error *err)
 {
 	struct byoh_restore_input restore = { .host = session->host, .ledger = session->ledger,
-					      .note = report_note, .context = session };
+					      .note = session->looks_only ? NULL : report_note,
+					      .context = session };
 	int r = byoh_restore_rest(&restore, session->plan, err);
 
 	if (r == 0)
 		r = byoh_plan_check(session->plan, &session->plan_input, &session->changes, err);
-	if (r == 0)
-		r = byoh_restore_save_changed(&restore, session->plan, err);
+	if (r < 0 || session->looks_only)
+		return r;
+	r = byoh_restore_save_changed(&restore, session->plan, err);
 	return r < 0 ? r : hold_agent(session, err);
 }
 
@@ -536,6 +542,7 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.pin_count = session->pin_count,
 		.ledger = session->ledger,
 		.thorough = session->thorough,
+		.progress = session->progress,
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));
 	r = byoh_plan_make(&session->plan_input, &session->plan, err);

@@ -56,8 +56,10 @@ struct byoh_session {
 	char *accepted_id;		 /* a kept release that was accepted once, whatever its epoch */
 	struct byoh_ledger *ledger;	 /* what was there before us */
 	bool thorough;			 /* the check reads every file */
+	bool looks_only;		 /* the plan tells how far the host is, and is not carried out */
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
+	const struct byoh_progress *progress; /* of a thorough check; may be NULL */
 	size_t changes;			 /* actions that are not so already */
 	bool images_unknown;		 /* containerd does not answer, see byoh_report_ask_images */
 	size_t step_number, step_total;	 /* of those with something to do, for progress */

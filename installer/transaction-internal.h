@@ -36,6 +36,11 @@ struct byoh_transaction {
 /* Steps in order: those of the plan, blobs, release, record. NULL behind the last. */
 struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, size_t i);
 
+/* byoh_plan_check for a transaction's own context (plan-check.c). progress may be NULL. */
+BYOH_MUST_CHECK int byoh_plan_check_with(struct byoh_plan *plan, const struct byoh_action_context *context,
+					 const struct byoh_progress *progress, size_t *ret_changes,
+					 bool *ret_later, struct byoh_error *err);
+
 /* Fills the steps of our own (transaction-release.c). */
 BYOH_MUST_CHECK int byoh_transaction_add_blobs(struct byoh_transaction *transaction,
 					       struct byoh_error *err);

@@ -25,47 +25,6 @@ struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, si
 	return i == plan->step_count + 2 ? &transaction->record : NULL;
 }
 
-/* A folder that has been moved elsewhere by a link is the host's doing, and nothing has been changed yet. */
-static int refuse_link(int r, struct byoh_error *err)
-{
-	if (err && (r == -ELOOP || r == -EXDEV))
-		err->kind = BYOH_ERROR_PREFLIGHT;
-	return r;
-}
-
-static int check_all(struct byoh_plan *plan, const struct byoh_action_context *context,
-		     size_t *ret_changes, bool *ret_later, struct byoh_error *err)
-{
-	*ret_changes = 0;
-	*ret_later = false;
-	for (size_t i = 0; i < plan->step_count; i++)
-		for (size_t j = 0; j < plan->steps[i].action_count; j++)
-			plan->steps[i].actions[j].state = BYOH_STATE_UNKNOWN;
-	for (size_t i = 0; i < plan->step_count; i++) {
-		for (size_t j = 0; j < plan->steps[i].action_count; j++) {
-			struct byoh_action *action = &plan->steps[i].actions[j];
-			int r = byoh_action_check(context, action, err);
-
-			if (r < 0)
-				return refuse_link(r, err);
-			*ret_changes += byoh_action_is_change(action);
-			*ret_later |= action->state == BYOH_STATE_LATER;
-		}
-	}
-	return 0;
-}
-
-int byoh_plan_check(struct byoh_plan *plan, const struct byoh_plan_input *input, size_t *ret_changes,
-		    struct byoh_error *err)
-{
-	const struct byoh_action_context context = { .host = input->host, .plan = plan,
-						     .ledger = input->ledger,
-						     .thorough = input->thorough };
-	bool later;
-
-	return check_all(plan, &context, ret_changes, &later, err);
-}
-
 static int check_cancel(const struct byoh_transaction *transaction, struct byoh_error *err)
 {
 	if (!transaction->input->cancel || !atomic_load(transaction->input->cancel))
@@ -406,8 +365,8 @@ static int prepare(struct byoh_transaction *transaction, struct byoh_error *err)
 		r = byoh_ledger_read(transaction->host, &transaction->ledger, err);
 	transaction->context.ledger = transaction->ledger;
 	if (r == 0)
-		r = check_all(transaction->input->plan, &transaction->context, &changes,
-			      &transaction->later, err);
+		r = byoh_plan_check_with(transaction->input->plan, &transaction->context, NULL, &changes,
+					 &transaction->later, err);
 	if (r < 0 || transaction->input->leaves)
 		return r;
 	r = byoh_transaction_add_blobs(transaction, err);

@@ -39,10 +39,13 @@ struct byoh_transaction_input {
 };
 
 /* Sets state of every action by looking at the host; changes nothing. *ret_changes counts those not SAME
- * and not LATER. With thorough, digests of files are computed; otherwise size, mode and recorded stamps
- * decide where they can. */
+ * and not LATER. With thorough, digests of all files are computed, on all cores; otherwise size, mode and
+ * recorded stamps decide where they can. */
 BYOH_MUST_CHECK int byoh_plan_check(struct byoh_plan *plan, const struct byoh_plan_input *input,
 				    size_t *ret_changes, struct byoh_error *err);
+
+/* How many bytes of files a thorough check reads. */
+uint64_t byoh_plan_bytes(const struct byoh_plan *plan);
 
 /* Carries it out. On failure everything is reverted; BYOH_ERROR_UNRESTORED if that failed too. */
 BYOH_MUST_CHECK int byoh_transaction_run(const struct byoh_transaction_input *input,

@@ -65,6 +65,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_session_open_installed(session, err);
 	if (r == 0)
 		r = byoh_session_load_kept_config(session, false, err);
+	session->looks_only = true;
 	if (r == 0)
 		r = byoh_session_make_plan(session, err);
 	return r < 0 ? r : tell(session, err);

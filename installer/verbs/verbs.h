@@ -24,5 +24,6 @@ extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_prefl
 double byoh_seconds_since(const struct timespec *start);
 /* What install and join share: lock, check, carry out, tell. */
 BYOH_MUST_CHECK int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_verify_installed(struct byoh_session *session, struct byoh_error *err);
 
 #endif

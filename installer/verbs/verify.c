@@ -29,26 +29,6 @@ static int tell(const struct byoh_session *session, struct byoh_error *err)
 	return r < 0 ? r : byoh_report_result(&text, err);
 }
 
-static int verify_installed(struct byoh_session *session, struct byoh_error *err)
-{
-	struct byoh_plan_verdict verdict = {0};
-	int r = byoh_session_enter_host(session, err);
-
-	if (r == 0)
-		r = byoh_session_settle_host(session, err);
-	if (r == 0)
-		r = byoh_session_open_installed(session, err);
-	if (r == 0)
-		r = byoh_session_load_kept_config(session, false, err);
-	if (r == 0)
-		r = byoh_session_make_plan(session, err);
-	if (r < 0)
-		return r;
-	byoh_report_ask_images(session);
-	verdict = byoh_report_drift(session, stdout);
-	return verdict.drifted ? 7 : 0;
-}
-
 static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	struct byoh_bar bar = byoh_bar_start("Verifying", session->options.quiet || session->options.json);
@@ -57,7 +37,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	int r;
 
 	if (session->options.installed)
-		return verify_installed(session, err);
+		return byoh_verify_installed(session, err);
 	r = byoh_session_enter_reader(session, err);
 	if (r == 0)
 		r = byoh_session_open_bundle(session, path, err);
@@ -69,6 +49,6 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 
 const struct byoh_verb byoh_verb_verify = {
 	"verify", "[FILE | --installed] [--key FILE]",
-	"Check signatures and every byte of this bundle or another, or what lies on the host.",
+	"Check signatures and every byte of this bundle or another, or of what is installed and kept here.",
 	" from installed ", 1, run,
 };
