@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
@@ -9,35 +9,25 @@
 #include "installer/run.h"
 #include "installer/verbs/verbs.h"
 
-#define KEPT_MAX 256
-
-/* What stays, to be said again at the end, where it is read. */
+/* What stays, to be said at the end, where it is read: messages, each with its zero. */
 struct kept {
-	const struct byoh_session *session;
-	struct byoh_buffer lines;
-	size_t count;
+	struct byoh_buffer messages;
 };
 
 static void note_kept(void *context, const char *message)
 {
 	struct kept *kept = context;
 
-	if (byoh_buffer_printf(&kept->lines, NULL, "%s\n", message) == 0)
-		kept->count++;
+	if (byoh_buffer_add(&kept->messages, message, strlen(message) + 1, NULL) < 0)
+		byoh_report_warning("%s", message);
 }
 
-static void tell_kept(const struct kept *kept)
+static const char *next_kept(const struct kept *kept, const char *message)
 {
-	const char *line = byoh_buffer_text(&kept->lines);
+	const char *begin = byoh_buffer_text(&kept->messages);
+	const char *next = message ? message + strlen(message) + 1 : begin;
 
-	while (*line) {
-		size_t length = 0;
-
-		while (line[length] && line[length] != '\n')
-			length++;
-		byoh_report_warning("%.*s", (int)length, line);
-		line += length + (line[length] == '\n');
-	}
+	return next < begin + kept->messages.size ? next : NULL;
 }
 
 static int tell_json(const struct byoh_session *session, const struct kept *kept, const char *result,
@@ -45,7 +35,7 @@ static int tell_json(const struct byoh_session *session, const struct kept *kept
 {
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	struct byoh_json json = byoh_json_to(&text);
-	const char *line = byoh_buffer_text(&kept->lines);
+	const char *message = NULL;
 	int r;
 
 	if (!session->options.json)
@@ -54,16 +44,8 @@ static int tell_json(const struct byoh_session *session, const struct kept *kept
 	byoh_json_field_string(&json, "result", result);
 	byoh_json_key(&json, "kept");
 	byoh_json_begin_array(&json);
-	while (*line) {
-		char one[8192];
-		size_t length = 0;
-
-		while (line[length] && line[length] != '\n')
-			length++;
-		snprintf(one, sizeof(one), "%.*s", (int)length, line);
-		byoh_json_string(&json, one);
-		line += length + (line[length] == '\n');
-	}
+	while ((message = next_kept(kept, message)))
+		byoh_json_string(&json, message);
 	byoh_json_end_array(&json);
 	byoh_json_end_object(&json);
 	r = byoh_json_finish(&json, err);
@@ -113,6 +95,7 @@ static int make_plan(struct byoh_session *session, struct kept *kept, struct byo
 
 static int uninstall(struct byoh_session *session, struct kept *kept, struct byoh_error *err)
 {
+	const char *message = NULL;
 	struct timespec start;
 	int r = make_plan(session, kept, err);
 
@@ -126,15 +109,16 @@ static int uninstall(struct byoh_session *session, struct kept *kept, struct byo
 	r = give_back(session, err);
 	if (r < 0)
 		return r;
-	tell_kept(kept);
-	byoh_report_line(session, "done: the host is as it was%s, %.1f s", kept->count ? " but for these" : "",
-			 byoh_seconds_since(&start));
+	while ((message = next_kept(kept, message)))
+		byoh_report_warning("%s", message);
+	byoh_report_line(session, "done: the host is as it was%s, %.1f s",
+			 kept->messages.size ? " but for these" : "", byoh_seconds_since(&start));
 	return tell_json(session, kept, "uninstalled", err);
 }
 
 static int run(struct byoh_session *session, struct byoh_error *err)
 {
-	struct kept kept = { .session = session };
+	struct kept kept = {{0}};
 	int r = byoh_session_enter_host(session, err);
 
 	if (r == 0)
@@ -146,7 +130,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		return tell_json(session, &kept, "unchanged", err);
 	}
 	r = uninstall(session, &kept, err);
-	byoh_buffer_release(&kept.lines);
+	byoh_buffer_release(&kept.messages);
 	return r;
 }
 
