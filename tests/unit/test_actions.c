@@ -32,7 +32,9 @@ static const char systemctl[] =
 	"for last; do :; done\n"
 	"case $1 in\n"
 	"show) active=inactive; [ ! -e active-$last ] || active=active\n"
-	"      echo ActiveState=$active; cat condition-$last 2>/dev/null || :; exit;;\n"
+	"      echo ActiveState=$active; cat condition-$last 2>/dev/null || :\n"
+	"      [ ! -e flaps-$last ] || { read -r n <flaps-$last; echo NRestarts=$n; echo $((n + 1)) >flaps-$last; }\n"
+	"      exit;;\n"
 	"start|restart) echo \"$1 $last $(cat root/etc/unit)\" >>log\n"
 	"      [ ! -e broken-$last ] || exit 1; : >active-$last;;\n"
 	"stop) echo \"$1 $last $(cat root/etc/unit)\" >>log; rm -f active-$last;;\n"
@@ -170,6 +172,21 @@ static void a_failed_start_is_undone(struct world *world)
 	CHECK(strcmp(byoh_buffer_text(&before), byoh_buffer_text(&after)) == 0);
 }
 
+static void a_service_that_does_not_stay_up_is_undone(struct world *world)
+{
+	CLEANUP_BUFFER struct byoh_buffer before = { 0 }, after = { 0 };
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	plan_services(world);
+	put(TOOLS "/flaps-ran.service", "1\n", 0644);
+	tree_snapshot(TOOLS "/root", &before);
+	CHECK(byoh_transaction_run(&world->input, &err) < 0);
+	CHECK(strstr(err.message, "ran.service does not stay up"));
+	CHECK(strstr(err.message, "the host is as before"));
+	tree_snapshot(TOOLS "/root", &after);
+	CHECK(strcmp(byoh_buffer_text(&before), byoh_buffer_text(&after)) == 0);
+}
+
 static void a_unit_that_waits_for_its_condition_is_done(struct world *world)
 {
 	CHECK(byoh_step_unit(&world->step, "waits.service", true, NULL, NULL) == 0);
@@ -253,6 +270,7 @@ static void run_in_namespaces(void (*test)(struct world *world))
 
 IN_NAMESPACES(services_are_started_and_restarted)
 IN_NAMESPACES(a_failed_start_is_undone)
+IN_NAMESPACES(a_service_that_does_not_stay_up_is_undone)
 IN_NAMESPACES(a_unit_that_waits_for_its_condition_is_done)
 IN_NAMESPACES(modules_that_are_there_are_left_alone)
 IN_NAMESPACES(after_a_reboot_no_service_is_started)
@@ -262,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_services_are_started_and_restarted),
 		cmocka_unit_test(test_a_failed_start_is_undone),
+		cmocka_unit_test(test_a_service_that_does_not_stay_up_is_undone),
 		cmocka_unit_test(test_a_unit_that_waits_for_its_condition_is_done),
 		cmocka_unit_test(test_modules_that_are_there_are_left_alone),
 		cmocka_unit_test(test_after_a_reboot_no_service_is_started),
