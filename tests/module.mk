@@ -47,7 +47,7 @@ run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
 CHECK_PARTS := check-unit check-asan check-tsan check-fuzz check-cli check-fault check-host
 
 # How many points of each scenario and kind of failure `make check` takes; check-fault alone takes all.
-FAULT_SAMPLE ?= 10
+FAULT_SAMPLE ?= 6
 
 check: all ## Run the tests, all but the long ones
 	@tests/run --build $(BUILD) --begin

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # Sourced by tests/fault/run, which says what a scenario is.
 
 # A host whose operator has files of his own where ours go.
@@ -21,16 +21,34 @@ install_command() { command=("$work/node.run" install --config "$work/first/byoh
 install_again_old() { install_old "$1" && install_command "$1" && quietly "${command[@]}"; }
 install_again_command() { command=("$work/node.run" install --config "$work/second/byoh.yaml" --root "$1"); }
 
-# Nothing but files, on a host that lacks even /var/lib.
-plain_old() { mkdir -p "$1/opt" && echo mine >"$1/opt/mine"; }
+# The same as the first, over two file systems: two staging folders, and no rename between them.
+install_volumes_old() {
+	install_old "$1"
+	mv "$1/usr/local" "$1/volume"
+	mkdir "$1/usr/local"
+}
+install_volumes_command() { install_command "$1"; }
+install_volumes_within() {
+	within=(unshare --mount --propagation private sh -c
+		'root=$1; shift; mount --bind "$root/volume" "$root/usr/local" && exec "$@"' sh "$1")
+}
+
+# Nothing but files, on next to no host. Without /var/lib a kill could leave that folder: who made it is known from
+# the lock in it.
+plain_old() { mkdir -p "$1/opt" "$1/var/lib" && echo mine >"$1/opt/mine"; }
 plain_command() { command=("$work/plain.run" install --root "$1"); }
 
-# What was killed half way, and just before the end, is undone by the next run of any verb.
-undo_half_old() { install_old "$1"; }
-undo_half_start() { install_command "$1" && killed_at 2 "${command[@]}"; }
-undo_half_command() { command=("$BYOH_INSTALL" status --root "$1"); }
-undo_late_old() { install_again_old "$1"; }
-undo_late_start() { install_again_command "$1" && killed_at_commit "${command[@]}"; }
-undo_late_command() { command=("$BYOH_INSTALL" status --root "$1"); }
+# What was killed on its way, or when everything was done but said, is undone by the next run of any verb.
+undo_some_old() { install_old "$1"; }
+undo_some_start() { install_command "$1" && killed_at 80% "${command[@]}"; }
+undo_some_command() { command=("$BYOH_INSTALL" status --root "$1"); }
+undo_all_old() { install_again_old "$1"; }
+undo_all_start() { install_again_command "$1" && killed_at ' write .*/journal/' "${command[@]}"; }
+undo_all_command() { command=("$BYOH_INSTALL" status --root "$1"); }
 
-scenarios+=(install install_again plain undo_half undo_late)
+# Killed after it was said: the next run clears up.
+clear_up_old() { install_again_old "$1"; }
+clear_up_start() { install_again_command "$1" && killed_at ' fdatasync .*/journal/' "${command[@]}"; }
+clear_up_command() { command=("$BYOH_INSTALL" status --root "$1"); }
+
+scenarios+=(install install_again install_volumes plain undo_some undo_all clear_up)
