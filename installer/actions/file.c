@@ -95,6 +95,14 @@ static int apply_remove(const struct byoh_action_context *context, const struct 
 	return byoh_remove_file(context->host->root_fd, action->subject, err);
 }
 
+/* It made nothing. What stands where nothing was to be removed lay in a folder that an earlier action had moved
+ * away, and that an undo which did not come to its end has put back. */
+static int revert_remove(const struct byoh_action_context *context, const struct byoh_before *before,
+			 struct byoh_error *err)
+{
+	return before->existed ? byoh_path_revert(context, before, err) : 0;
+}
+
 const struct byoh_action_ops byoh_file_ops = {
 	.on_disk = true, .check = check_file, .keep = byoh_path_keep, .apply = publish,
 	.revert = byoh_path_revert,
@@ -107,5 +115,5 @@ const struct byoh_action_ops byoh_link_ops = {
 
 const struct byoh_action_ops byoh_remove_ops = {
 	.on_disk = true, .check = check_remove, .keep = byoh_path_keep, .apply = apply_remove,
-	.revert = byoh_path_revert,
+	.revert = revert_remove,
 };
