@@ -64,15 +64,20 @@ static void read_table(const char *path, struct table *table)
 			add_row(table, line);
 }
 
-static void mask_bytes(const regex_t *bytes, char *text)
+/* A star stands for a match of any length. The text ends with a zero byte. */
+static void mask_bytes(const regex_t *pattern, struct byoh_buffer *bytes)
 {
+	size_t at = 0;
 	regmatch_t match;
-	int flags = 0;
 
-	while (*text && regexec(bytes, text, 1, &match, flags) == 0) {
-		memset(text + match.rm_so, '*', (size_t)(match.rm_eo - match.rm_so));
-		text += match.rm_eo > 0 ? match.rm_eo : 1;
-		flags = text[-1] == '\n' ? 0 : REG_NOTBOL;
+	while (at < bytes->size && regexec(pattern, bytes->data + at, 1, &match, at ? REG_NOTBOL : 0) == 0) {
+		size_t from = at + (size_t)match.rm_so, to = at + (size_t)match.rm_eo;
+
+		require(to > from, "a row of the table matches nothing");
+		bytes->data[from] = '*';
+		memmove(bytes->data + from + 1, bytes->data + to, bytes->size - to + 1);
+		bytes->size -= to - from - 1;
+		at = from + 1;
 	}
 }
 
@@ -81,8 +86,9 @@ static void mask(void *context, const char *path, struct byoh_buffer *bytes)
 	struct table *table = context;
 
 	for (size_t i = 0; i < table->count; i++)
-		if (bytes->size && regexec(&table->rows[i].path, path, 0, NULL, 0) == 0)
-			mask_bytes(&table->rows[i].bytes, bytes->data);
+		if (!table->rows[i].left_out && bytes->size &&
+		    regexec(&table->rows[i].path, path, 0, NULL, 0) == 0)
+			mask_bytes(&table->rows[i].bytes, bytes);
 }
 
 static bool left_out(void *context, const char *path)

@@ -32,8 +32,16 @@ if has_verb repair; then
 fi
 
 if has_verb uninstall; then
-	uninstall_old() { upgrade_old "$1" && upgrade_command "$1" && quietly "${command[@]}"; }
+	uninstall_old() {
+		upgrade_old "$1" && upgrade_command "$1" && quietly "${command[@]}"
+		mkdir "$1/var/lib/kubelet/pods"
+		echo state >"$1/var/lib/kubelet/cpu_manager_state"
+	}
 	uninstall_command() { command=("$BYOH_INSTALL" uninstall --yes --root "$1"); }
 	uninstall_once=1
-	scenarios+=(uninstall)
+	# Killed when all was gone but for the last word: the release comes back, and what services had written.
+	undo_uninstall_old() { uninstall_old "$1"; }
+	undo_uninstall_start() { uninstall_command "$1" && killed_at ' write .*/journal/' "${command[@]}"; }
+	undo_uninstall_command() { command=("$BYOH_INSTALL" status --root "$1"); }
+	scenarios+=(uninstall undo_uninstall)
 fi
