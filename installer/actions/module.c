@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel modules: modprobe now; a file for the boot is another action. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/actions/actions.h"
@@ -100,10 +103,15 @@ static int keep_module(const struct byoh_action_context *context, const struct b
 	return 0;
 }
 
-/* Refused while something uses it, which is then not ours to break: it stays until the next boot. */
+/* Refused while something uses it, which is then not ours to break: it stays until the next boot. So do the modules
+ * that it brought along. `modprobe -r` would take those too, and a host's bridges all vanish with the module bridge,
+ * which br_netfilter stands on and which nobody's bridge counts as a user of. */
 static void unload(const char *name)
 {
-	(void)!byoh_run_simple(NULL, "modprobe", "-r", name, NULL);
+	char normal[MAX_MODULE_NAME];
+
+	normalize(name, normal);
+	(void)syscall(SYS_delete_module, normal, O_NONBLOCK);
 }
 
 static int apply_module(const struct byoh_action_context *context, const struct byoh_action *action,
