@@ -219,6 +219,20 @@ static int build_paths(const struct byoh_restore_input *input, struct byoh_step 
 	return r < 0 ? r : byoh_step_sentence(step, err, "Give back files and folders");
 }
 
+/* What an earlier run of ours had placed can only have run by our doing. */
+static bool is_placed_by_us(const struct byoh_ledger *ledger, const struct byoh_origin *unit)
+{
+	for (size_t i = 0; i < ledger->count; i++) {
+		const struct byoh_origin *file = &ledger->origins[i];
+		const char *name = byoh_leave_unit_of(file->before.subject);
+
+		if (file->before.kind == BYOH_ACTION_FILE && !file->before.existed && name &&
+		    file->journal < unit->journal && strcmp(name, unit->before.subject) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int build_rest(const struct byoh_restore_input *input, struct byoh_step *step, struct byoh_error *err)
 {
 	int r = byoh_step_other(step, BYOH_ACTION_RELOAD, "systemd", NULL, NULL, err);
@@ -228,7 +242,8 @@ static int build_rest(const struct byoh_restore_input *input, struct byoh_step *
 	for (size_t i = 0; i < input->ledger->count && r == 0; i++) {
 		const struct byoh_origin *origin = &input->ledger->origins[i];
 
-		if (origin->before.kind == BYOH_ACTION_UNIT && origin->before.existed)
+		if (origin->before.kind == BYOH_ACTION_UNIT && origin->before.existed &&
+		    !is_placed_by_us(input->ledger, origin))
 			r = byoh_leave_start(input->ledger, origin, step, err);
 		else
 			continue;
