@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ends all processes of a control group (cgroup v2), those below it included, and waits until they are gone. Pods:
- * after an undo the kubelet starts them again. */
+/* Ends all processes of a control group (cgroup v2), those below it included, and waits until they are gone. A group
+ * that is no unit of systemd's goes as well. Pods: after an undo the kubelet starts them again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,6 +16,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define WAIT_MILLISECONDS 30000
+#define MAX_DEPTH 16
 
 static int open_group(const char *group, struct byoh_error *err)
 {
@@ -36,6 +37,14 @@ static bool is_populated(int events)
 	return strstr(text, "populated 1") != NULL;
 }
 
+/* systemd takes away the groups of its units by itself. */
+static bool is_of_a_unit(const char *group)
+{
+	const char *slash = strrchr(group, '/');
+
+	return strchr(slash ? slash : group, '.') != NULL;
+}
+
 static int check_kill(const struct byoh_action_context *context, struct byoh_action *action,
 		      struct byoh_error *err)
 {
@@ -44,14 +53,16 @@ static int check_kill(const struct byoh_action_context *context, struct byoh_act
 
 	(void)context;
 	(void)err;
-	action->state = events >= 0 && is_populated(events) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+	action->state = events >= 0 && (is_populated(events) || !is_of_a_unit(action->subject)) ?
+				BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
 	return 0;
 }
 
 /* Linux before 5.14 has no cgroup.kill: then one after the other, each group's own. */
-static void signal_members(int group)
+static void signal_members(int parent, const char *name)
 {
-	CLEANUP_FD int fd = openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int group = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_FD int fd = group < 0 ? -1 : openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	CLEANUP_FILE FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	long pid;
 
@@ -63,7 +74,13 @@ static void signal_members(int group)
 			kill((pid_t)pid, SIGKILL);
 }
 
-static void signal_tree(int group, int depth)
+static void remove_group(int parent, const char *name)
+{
+	(void)unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* visit gets each group below, the deepest first. */
+static void walk(int group, int depth, void (*visit)(int parent, const char *name))
 {
 	int list = depth ? openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	CLEANUP_DIR DIR *directory = list < 0 ? NULL : fdopendir(list);
@@ -75,18 +92,31 @@ static void signal_tree(int group, int depth)
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		below = openat(group, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (below >= 0)
-			signal_tree(below, depth - 1);
+		if (below < 0)
+			continue;
+		walk(below, depth - 1, visit);
+		visit(group, entry->d_name);
 	}
-	signal_members(group);
 }
 
 static void kill_group(int group)
 {
 	CLEANUP_FD int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0 || byoh_write_all(fd, "1", 1, NULL) < 0)
-		signal_tree(group, 16);
+	if (fd >= 0 && byoh_write_all(fd, "1", 1, NULL) == 0)
+		return;
+	walk(group, MAX_DEPTH, signal_members);
+	signal_members(group, ".");
+}
+
+/* An empty group costs nothing: where one stays, that is no failure. */
+static void remove_with_all_below(int group, const char *name)
+{
+	CLEANUP_FD int root = open(CGROUP_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	walk(group, MAX_DEPTH, remove_group);
+	if (root >= 0)
+		remove_group(root, name);
 }
 
 static int apply_kill(const struct byoh_action_context *context, const struct byoh_action *action,
@@ -111,6 +141,8 @@ static int apply_kill(const struct byoh_action_context *context, const struct by
 					 "processes of %s do not end, though they were killed: they hang in the "
 					 "kernel; reboot, and run this again", action->subject);
 	}
+	if (!is_of_a_unit(action->subject))
+		remove_with_all_below(group, action->subject);
 	return 0;
 }
 

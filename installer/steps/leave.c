@@ -16,6 +16,7 @@ static const char *const data_folders[] = {
 	"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni",    "/var/lib/kube-proxy",
 	"/var/log/containers", "/var/log/pods",	   "/opt/containerd", "/run/containerd",
 	"/etc/kubernetes",     "/run/kubernetes",  BYOH_AGENT_FOLDER,
+	"/usr/libexec/kubernetes", /* the kubelet makes it, for volume plugins */
 };
 
 static const char *const complete_steps[] = {
@@ -118,6 +119,11 @@ static bool runs_containerd(const struct byoh_ledger *ledger)
 	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_UNIT_DIR "/containerd.service");
 }
 
+static bool runs_kubelet(const struct byoh_ledger *ledger)
+{
+	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_BIN_KUBELET);
+}
+
 static int unmount(const struct byoh_ledger *ledger, struct byoh_step *step, struct byoh_error *err)
 {
 	int rc = byoh_step_other(step, BYOH_ACTION_UNMOUNT, "/run/netns/cni-", NULL, NULL, err);
@@ -142,11 +148,21 @@ int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step, st
 		rc = stop_units(ledger, step, i, err);
 	for (size_t i = 0; runs_containerd(ledger) && i < ARRAY_SIZE(control_groups) && !rc; i++)
 		rc = byoh_step_other(step, BYOH_ACTION_KILL, control_groups[i], NULL, NULL, err);
+	/* Made by the kubelet at run time, and systemd keeps it though nothing is in it. */
+	if (!rc && runs_kubelet(ledger))
+		rc = byoh_step_unit(step, "kubepods.slice", false, NULL, err);
 	if (!rc)
 		rc = stop_units(ledger, step, 4, err);
 	if (!rc && step->action_count)
 		rc = unmount(ledger, step, err);
 	return rc ? rc : byoh_step_sentence(step, err, "Stop the services and their containers");
+}
+
+/* Nobody can tell by now what else uses them. */
+const char *byoh_leave_until_boot(const struct byoh_ledger *ledger)
+{
+	return runs_kubelet(ledger) ? "packet filter rules, bridges and kernel modules of the cluster's network stay "
+				      "until the next boot" : NULL;
 }
 
 /* What was put into its place makes it start anew. */

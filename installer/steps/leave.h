@@ -23,6 +23,8 @@ BYOH_MUST_CHECK int byoh_leave_stop(const struct byoh_ledger *ledger, struct byo
 /* Adds the start of a service that ran before us, after everything that it reads is back. */
 BYOH_MUST_CHECK int byoh_leave_start(const struct byoh_ledger *ledger, const struct byoh_origin *unit,
 				     struct byoh_step *step, struct byoh_error *err);
+/* What of the running kernel's stays until the next boot, as a sentence; NULL if nothing does. */
+const char *byoh_leave_until_boot(const struct byoh_ledger *ledger);
 /* Does the agent have to be held while this plan (checked) is carried out? It starts services by itself. */
 bool byoh_leave_holds_agent(const struct byoh_plan *plan);
 BYOH_MUST_CHECK int byoh_leave_hold_agent(struct byoh_step *step, struct byoh_error *err);

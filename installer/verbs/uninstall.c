@@ -7,6 +7,7 @@
 #include "installer/report.h"
 #include "installer/restore.h"
 #include "installer/run.h"
+#include "installer/steps/leave.h"
 #include "installer/verbs/verbs.h"
 
 /* What stays, to be said at the end, where it is read: messages, each with its zero. */
@@ -95,7 +96,7 @@ static int make_plan(struct byoh_session *session, struct kept *kept, struct byo
 
 static int uninstall(struct byoh_session *session, struct kept *kept, struct byoh_error *err)
 {
-	const char *message = NULL;
+	const char *message = NULL, *until_boot;
 	struct timespec start;
 	int r = make_plan(session, kept, err);
 
@@ -113,6 +114,9 @@ static int uninstall(struct byoh_session *session, struct kept *kept, struct byo
 		byoh_report_warning("%s", message);
 	byoh_report_line(session, "done: the host is as it was%s, %.1f s",
 			 kept->messages.size ? " but for these" : "", byoh_seconds_since(&start));
+	until_boot = byoh_leave_until_boot(session->ledger);
+	if (until_boot && session->host->live)
+		byoh_report_line(session, "%s", until_boot);
 	return tell_json(session, kept, "uninstalled", err);
 }
 
