@@ -37,7 +37,8 @@ static int add(struct byoh_step *step, const struct byoh_file *file, struct byoh
 	return byoh_step_link(step, path, file->target, err);
 }
 
-/* The tool of the new release must be able to mend whatever happens after it, so it comes first. */
+/* The tool of the new release must be able to mend whatever happens after it, so it comes first, together with
+ * the unit by which a boot runs it. */
 int byoh_step_tool(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
 {
 	const struct byoh_file *tool = byoh_index_find(input->index, BYOH_EXECUTABLE_PATH);
@@ -55,6 +56,8 @@ int byoh_step_tool(const struct byoh_plan_input *input, struct byoh_step *step, 
 			return rc;
 	}
 	rc = add(step, tool, err);
+	if (rc == 0)
+		rc = byoh_steps_settle_unit(input, step, err);
 	return rc ? rc : byoh_step_sentence(step, err, "Install the tool that stays on this host");
 }
 

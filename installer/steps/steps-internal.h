@@ -81,6 +81,9 @@ BYOH_MUST_CHECK int byoh_steps_secret(const struct byoh_plan_input *input, struc
 /* Enables a unit of ours for multi-user.target. */
 BYOH_MUST_CHECK int byoh_steps_enable(struct byoh_step *step, const char *unit,
 				      struct byoh_error *err);
+/* byoh-settle.service, by which a boot undoes what was interrupted. */
+BYOH_MUST_CHECK int byoh_steps_settle_unit(const struct byoh_plan_input *input, struct byoh_step *step,
+					   struct byoh_error *err);
 
 /* A text below the host's root; *ret_mode may be NULL. -ENOENT without err set where there is
  * none. */

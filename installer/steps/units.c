@@ -233,6 +233,12 @@ static int place_settle_guards(const struct byoh_plan_input *input, struct byoh_
 	return rc;
 }
 
+int byoh_steps_settle_unit(const struct byoh_plan_input *input, struct byoh_step *step,
+			   struct byoh_error *err)
+{
+	return place(input, step, "byoh-settle.service", settle_unit, true, err);
+}
+
 static int place_settle(const struct byoh_plan_input *input, struct byoh_step *step,
 			struct byoh_error *err)
 {
@@ -240,9 +246,7 @@ static int place_settle(const struct byoh_plan_input *input, struct byoh_step *s
 
 	if (!byoh_steps_brings(input, BYOH_BIN_TOOL))
 		return 0;
-	rc = place(input, step, "byoh-settle.service", settle_unit, true, err);
-	if (!rc)
-		rc = place_settle_guards(input, step, err);
+	rc = place_settle_guards(input, step, err);
 	if (rc || !byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
 		return rc;
 	return place(input, step, "byoh-settle-images.service", settle_images_unit, true, err);

@@ -46,9 +46,12 @@ static void the_tool_comes_first(void **state)
 	assert_string_equal(tool->name, "tool");
 	assert_string_equal(tool->actions[0].subject, "/usr");
 	assert_string_equal(tool->actions[3].subject, "/usr/local/sbin/byoh-install");
+	assert_string_equal(tool->actions[4].subject, "/usr/local/lib/systemd/system/byoh-settle.service");
+	assert_string_equal(tool->actions[5].subject,
+			    "/etc/systemd/system/multi-user.target.wants/byoh-settle.service");
 	rest = &f.plan->steps[2];
 	assert_string_equal(rest->name, "release-files");
-	assert_int_equal(tool->action_count + rest->action_count, f.index.file_count);
+	assert_int_equal(tool->action_count + rest->action_count, f.index.file_count + 2);
 	for (size_t i = 0; i < f.index.file_count; i++) {
 		char path[128];
 
