@@ -33,7 +33,8 @@ enum option_id {
 	OPTION_CONFIG = 1, OPTION_ROOT, OPTION_KEY, OPTION_JSON, OPTION_YES, OPTION_QUIET, OPTION_VERBOSE,
 	OPTION_FROM, OPTION_PLAN, OPTION_IGNORE, OPTION_INSTALLED, OPTION_SBOM, OPTION_FILES,
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
-	OPTION_KEEP_DATA, OPTION_HELP, OPTION_VERSION,
+	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
+	OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -61,6 +62,10 @@ static const struct option options[] = {
 	{ "ca", required_argument, NULL, OPTION_CA },
 	{ "recover", no_argument, NULL, OPTION_RECOVER },
 	{ "keep-data", no_argument, NULL, OPTION_KEEP_DATA },
+	{ "drain", no_argument, NULL, OPTION_DRAIN },
+	{ "drained", no_argument, NULL, OPTION_DRAINED },
+	{ "drain-kubeconfig", required_argument, NULL, OPTION_DRAIN_KUBECONFIG },
+	{ "allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE },
 	{ 0 },
 };
 
@@ -87,6 +92,10 @@ static const struct option_help {
 	[OPTION_KUBECONFIG] = { "FILE", "a bootstrap kubeconfig: server, CA and token" },
 	[OPTION_CA] = { "FILE", "the cluster's CA (PEM)" },
 	[OPTION_KEEP_DATA] = { NULL, "leave images, volumes and what else services have written" },
+	[OPTION_DRAIN] = { NULL, "move the node's pods away first, and let pods come back afterwards" },
+	[OPTION_DRAINED] = { NULL, "the node has been drained" },
+	[OPTION_DRAIN_KUBECONFIG] = { "FILE", "with --drain: whose rights to use, in place of the node's own" },
+	[OPTION_ALLOW_DOWNGRADE] = { NULL, "install an older release or Kubernetes than there is" },
 	[OPTION_RECOVER] = { NULL, "only undo what an earlier run left open" },
 };
 
@@ -183,13 +192,15 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
 		[OPTION_TOKEN_FILE] = &ret->token_file,
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
+		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig,
 	};
 	bool *flags[] = {
 		[OPTION_JSON] = &ret->json, [OPTION_YES] = &ret->yes, [OPTION_QUIET] = &ret->quiet,
 		[OPTION_VERBOSE] = &ret->verbose, [OPTION_INSTALLED] = &ret->installed,
 		[OPTION_SBOM] = &ret->sbom, [OPTION_FILES] = &ret->files,
 		[OPTION_SIGNATURES] = &ret->signatures, [OPTION_RECOVER] = &ret->recover_only,
-		[OPTION_KEEP_DATA] = &ret->keep_data,
+		[OPTION_KEEP_DATA] = &ret->keep_data, [OPTION_DRAIN] = &ret->drain,
+		[OPTION_DRAINED] = &ret->drained, [OPTION_ALLOW_DOWNGRADE] = &ret->allow_downgrade,
 	};
 
 	if (id == OPTION_KEY)

@@ -16,6 +16,7 @@
 
 struct byoh_ledger;
 struct byoh_progress;
+struct byoh_upgrade;
 
 struct byoh_step {
 	const char *name;	/* "sysctl": a word of the table, stable, for --json and journals */
@@ -39,6 +40,7 @@ struct byoh_plan_input {
 	const struct byoh_index *index;
 	const struct byoh_digest *release_id; /* the bundle's id; NULL where there is no bundle */
 	const struct byoh_ledger *ledger; /* what was there before us; NULL: nothing of ours is there */
+	const struct byoh_upgrade *upgrade; /* from what is installed; NULL: nothing is */
 	bool thorough;			  /* the check reads every file */
 	const struct byoh_progress *progress; /* of a thorough check; may be NULL */
 };

@@ -28,6 +28,7 @@ void byoh_session_release(struct byoh_session *session)
 {
 	byoh_plan_free(session->plan);
 	byoh_bundle_free(session->bundle);
+	byoh_bundle_free(session->installed);
 	byoh_config_free(session->config);
 	byoh_state_free(session->state);
 	byoh_keyring_free(session->keyring);
@@ -131,7 +132,8 @@ static int open_root(const struct byoh_session *session, struct byoh_error *err)
 	return fd < 0 ? byoh_fail_errno(err, "cannot open %s", path) : fd;
 }
 
-static int open_kept(struct byoh_session *session, const char *id, struct byoh_error *err)
+static int open_kept_as(struct byoh_session *session, const char *id, struct byoh_bundle **ret,
+			struct byoh_error *err)
 {
 	const char *root = session->options.root ? session->options.root : "";
 	char path[BYOH_PATH_MAX];
@@ -152,12 +154,19 @@ static int open_kept(struct byoh_session *session, const char *id, struct byoh_e
 						"install it with --from FILE");
 	if (asprintf(&name, "%s%s", root, path) < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_bundle_open_fd(fd, name, &session->bundle, err);
+	r = byoh_bundle_open_fd(fd, name, ret, err);
 	if (r < 0)
 		return r;
 	fd = -1;
-	session->bundle_is_kept = true;
 	return 0;
+}
+
+static int open_kept(struct byoh_session *session, const char *id, struct byoh_error *err)
+{
+	int r = open_kept_as(session, id, &session->bundle, err);
+
+	session->bundle_is_kept = r == 0;
+	return r;
 }
 
 /* A verb that only reads a bundle has gathered no facts; what is installed it learns only when it needs it. */
@@ -523,6 +532,49 @@ static int complete_plan(struct byoh_session *session, struct byoh_error *err)
 	return r < 0 ? r : hold_agent(session, err);
 }
 
+static bool is_installed(const struct byoh_session *session)
+{
+	char hex[BYOH_DIGEST_HEX_SIZE];
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	return is_same_text(session->state->release_id, hex);
+}
+
+/* Only root could put it there, so whoever signed it will do. A lost one is no obstacle: the state tells
+ * enough to decide by. */
+static const struct byoh_manifest *installed_manifest(struct byoh_session *session)
+{
+	CLEANUP_KEYRING struct byoh_keyring *signers = byoh_keyring_new();
+
+	if (!session->installed && signers &&
+	    open_kept_as(session, session->state->release_id, &session->installed, NULL) == 0 &&
+	    (byoh_bundle_add_signers(session->installed, signers, NULL) < 0 ||
+	     byoh_bundle_authenticate(session->installed, signers, 1, NULL) < 0))
+		byoh_bundle_free(TAKE_PTR(session->installed));
+	return session->installed ? byoh_bundle_manifest(session->installed) : NULL;
+}
+
+static const struct byoh_upgrade *find_upgrade(struct byoh_session *session)
+{
+	const struct byoh_options *options = &session->options;
+
+	if (!session->state || !session->state->release_id)
+		return NULL;
+	session->upgrade = (struct byoh_upgrade){
+		.name = session->state->name,
+		.version = session->state->version,
+		.kubernetes = session->state->kubernetes,
+		.same = is_installed(session),
+		.back = session->goes_back,
+		.drain = options->drain,
+		.drained = options->drained,
+		.allow_downgrade = options->allow_downgrade,
+	};
+	session->upgrade.manifest = session->upgrade.same ? byoh_bundle_manifest(session->bundle) :
+							    installed_manifest(session);
+	return &session->upgrade;
+}
+
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 {
 	int r;
@@ -541,6 +593,7 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.pins = session->pins,
 		.pin_count = session->pin_count,
 		.ledger = session->ledger,
+		.upgrade = find_upgrade(session),
 		.thorough = session->thorough,
 		.progress = session->progress,
 	};

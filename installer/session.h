@@ -17,6 +17,7 @@
 #include "installer/lock.h"
 #include "installer/plan.h"
 #include "installer/state.h"
+#include "installer/upgrade.h"
 
 #include "installer/discover.h"
 
@@ -25,6 +26,8 @@
 struct byoh_options {
 	const char *config, *root, *from, *plan, *ignored_preflight;
 	const char *token_file, *kubeconfig, *ca; /* join */
+	const char *drain_kubeconfig;
+	bool drain, drained, allow_downgrade; /* install */
 	char *token;				  /* a copy: that in argv is wiped */
 	const char *keys[BYOH_SESSION_KEYS_MAX];
 	size_t key_count;
@@ -57,6 +60,9 @@ struct byoh_session {
 	struct byoh_ledger *ledger;	 /* what was there before us */
 	bool thorough;			 /* the check reads every file */
 	bool looks_only;		 /* the plan tells how far the host is, and is not carried out */
+	bool goes_back;			 /* to the release that was kept */
+	struct byoh_bundle *installed;	 /* the bundle of what is installed, for its manifest; NULL: lost */
+	struct byoh_upgrade upgrade;
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
 	const struct byoh_progress *progress; /* of a thorough check; may be NULL */

@@ -12,6 +12,7 @@ extern const struct byoh_check byoh_checks_storage[];
 extern const struct byoh_check byoh_checks_network[];
 extern const struct byoh_check byoh_checks_runtime[];
 extern const struct byoh_check byoh_checks_identity[];
+extern const struct byoh_check byoh_checks_upgrade[];
 
 /* Each sets result and seen, and returns 0, so that a check ends with `return
  * byoh_check_fail(...)`. */

@@ -15,6 +15,7 @@
 static const struct byoh_check *const tables[] = {
 	byoh_checks_system,  byoh_checks_kernel,  byoh_checks_storage,
 	byoh_checks_network, byoh_checks_runtime, byoh_checks_identity,
+	byoh_checks_upgrade,
 };
 
 #define FOR_EACH_CHECK(check) \

@@ -203,10 +203,21 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 	return 0;
 }
 
+static int check_options(const struct byoh_options *options, struct byoh_error *err)
+{
+	if (options->drain && options->drained)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--drain and --drained exclude each other");
+	if (options->drain_kubeconfig && !options->drain)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--drain-kubeconfig belongs to --drain");
+	return 0;
+}
+
 static int run(struct byoh_session *session, struct byoh_error *err)
 {
-	int r = byoh_session_enter_host(session, err);
+	int r = check_options(&session->options, err);
 
+	if (r == 0)
+		r = byoh_session_enter_host(session, err);
 	if (r == 0)
 		r = byoh_session_take_host(session, err);
 	if (r == 0)
@@ -217,7 +228,9 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_install = {
-	"install", "[--from FILE|DIR] [--plan FILE] [--ignore-preflight-errors ID,...]",
+	"install",
+	"[--from FILE|DIR] [--plan FILE] [--drain [--drain-kubeconfig FILE]|--drained] [--allow-downgrade] "
+	"[--ignore-preflight-errors ID,...]",
 	"Check the host, unpack, configure and start. Run again, it says that there is nothing to do.",
-	" from plan ignore-preflight-errors ", 0, run,
+	" from plan drain drained drain-kubeconfig allow-downgrade ignore-preflight-errors ", 0, run,
 };

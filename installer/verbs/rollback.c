@@ -33,6 +33,18 @@ static void tell_epoch(const struct byoh_session *session)
 				    (unsigned long long)manifest->epoch, (unsigned long long)floor);
 }
 
+/* Asks no drain of who needs the old release now, but does not hide what it means. */
+static void tell_minor(const struct byoh_session *session)
+{
+	const char *from = session->state->kubernetes;
+	const char *to = byoh_bundle_manifest(session->bundle)->kubernetes;
+	enum byoh_kubernetes_change change;
+
+	if (byoh_kubernetes_change(from, to, &change, NULL) == 0 && change >= BYOH_KUBERNETES_MINOR)
+		byoh_report_warning("Kubernetes %s -> %s crosses a minor release, under living pods unless the node "
+				    "is drained", from, to);
+}
+
 static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest;
@@ -46,10 +58,12 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_session_load_kept_config(session, true, err);
 	if (r < 0)
 		return r;
+	session->goes_back = true;
 	manifest = byoh_bundle_manifest(session->bundle);
 	byoh_report_line(session, "from %s %s back to %s %s and its configuration", session->state->name,
 			 session->state->version, manifest->name, manifest->version);
 	tell_epoch(session);
+	tell_minor(session);
 	r = byoh_session_confirm(session, "Go back?", err);
 	return r < 0 ? r : byoh_carry_out(session, "rollback", err);
 }

@@ -135,6 +135,7 @@ struct byoh_check_report preflight_run_check(const struct preflight_fixture *f, 
 	static const struct byoh_check *const tables[] = {
 		byoh_checks_system,  byoh_checks_kernel,  byoh_checks_storage,
 		byoh_checks_network, byoh_checks_runtime, byoh_checks_identity,
+		byoh_checks_upgrade,
 	};
 	struct byoh_check_report report = { .id = id, .result = (enum byoh_check_result)99 };
 	struct byoh_error err = BYOH_ERROR_INIT;
