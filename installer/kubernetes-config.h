@@ -18,6 +18,7 @@
 #define BYOH_KUBELET_BOOTSTRAP_KUBECONFIG "/etc/kubernetes/bootstrap-kubeconfig" /* ours: 0600 */
 #define BYOH_KUBELET_KUBECONFIG "/etc/kubernetes/kubelet.conf" /* written by the kubelet */
 #define BYOH_KUBELET_CONFIG "/var/lib/kubelet/config.yaml"
+#define BYOH_KUBEADM_FLAGS "/var/lib/kubelet/kubeadm-flags.env" /* kubeadm's */
 #define BYOH_KUBELET_CERTIFICATES "/var/lib/kubelet/pki"
 #define BYOH_KUBE_PROXY_CONFIG "/var/lib/kube-proxy/kube-proxy-config.yaml"
 #define BYOH_KUBE_PROXY_KUBECONFIG "/etc/kubernetes/kube-proxy.kubeconfig" /* 0600 */

@@ -125,6 +125,7 @@ int byoh_plan_json(const struct byoh_plan *plan, const struct byoh_plan_input *i
 	r = put_release(&json, input, err);
 	if (r < 0)
 		return r;
+	byoh_plan_json_upgrade(&json, plan, input);
 	byoh_json_key(&json, "steps");
 	byoh_json_begin_array(&json);
 	for (size_t i = 0; i < plan->step_count; i++)

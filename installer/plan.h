@@ -95,6 +95,10 @@ BYOH_MUST_CHECK int byoh_step_unit(struct byoh_step *step, const char *unit, boo
 BYOH_MUST_CHECK int byoh_step_enable(struct byoh_step *step, const char *unit, const char *unit_directory,
 				     const char *target, struct byoh_error *err);
 
+struct byoh_json;
+/* The field "upgrade" of a plan's JSON, where another release is installed. */
+void byoh_plan_json_upgrade(struct byoh_json *json, const struct byoh_plan *plan,
+			    const struct byoh_plan_input *input);
 /* The plan as JSON for --json and install --plan: digests, never contents. */
 BYOH_MUST_CHECK int byoh_plan_json(const struct byoh_plan *plan, const struct byoh_plan_input *input,
 				   struct byoh_buffer *ret, struct byoh_error *err);

@@ -119,6 +119,7 @@ static void emit_change(FILE *out, const char *name, const char *old, const char
 
 void byoh_report_plan(const struct byoh_session *session, FILE *out)
 {
+	CLEANUP_BUFFER struct byoh_buffer upgrade = { 0 };
 	const struct byoh_manifest *manifest = session->plan_input.manifest;
 	char size[32];
 
@@ -130,6 +131,8 @@ void byoh_report_plan(const struct byoh_session *session, FILE *out)
 	}
 	emit(out, ", %s, join mode %s\n", byoh_format_size(manifest->space, size),
 	     byoh_join_mode_name(session->config->join_mode));
+	byoh_report_upgrade(session->plan, &session->plan_input, &upgrade);
+	emit(out, "%s", byoh_buffer_text(&upgrade));
 	for (size_t i = 0; i < session->plan->step_count; i++) {
 		const struct byoh_step *step = &session->plan->steps[i];
 

@@ -24,6 +24,9 @@ void byoh_report_pins(const struct byoh_session *session);
 
 /* The release, and each step with how far the host is from it. */
 void byoh_report_plan(const struct byoh_session *session, FILE *out);
+/* Of an upgrade: the parts whose versions differ, the services that restart and that stay, as lines of text. */
+void byoh_report_upgrade(const struct byoh_plan *plan, const struct byoh_plan_input *input,
+			 struct byoh_buffer *ret);
 /* Failures and warnings; with all, passes too. */
 void byoh_report_preflight(const struct byoh_preflight *preflight, bool all, FILE *out);
 BYOH_MUST_CHECK int byoh_report_preflight_json(const struct byoh_preflight *preflight,

@@ -202,6 +202,21 @@ static int build_data(const struct byoh_restore_input *input, struct byoh_step *
 	return r < 0 ? r : byoh_step_sentence(step, err, "Remove what the services have written");
 }
 
+/* In a folder that goes as a whole: what kubeadm wrote there is not to come back by itself. */
+static bool goes_with_data(const struct byoh_restore_input *input, const char *path)
+{
+	for (size_t i = 0; i < input->ledger->count && !input->keep_data; i++) {
+		const struct byoh_before *before = &input->ledger->origins[i].before;
+		size_t length = strlen(before->subject);
+
+		if (before->kind == BYOH_ACTION_DATA && !before->existed &&
+		    strncmp(path, before->subject, length) == 0 && path[length] == '/' &&
+		    !holds_kept(input, before->subject))
+			return true;
+	}
+	return false;
+}
+
 /* Latest first, as they would be undone. Folders that services have filled with data go as a whole. */
 static int build_paths(const struct byoh_restore_input *input, struct byoh_step *step, struct byoh_error *err)
 {
@@ -210,7 +225,8 @@ static int build_paths(const struct byoh_restore_input *input, struct byoh_step 
 	for (size_t i = input->ledger->count; i > 0 && r == 0; i--) {
 		const struct byoh_origin *origin = &input->ledger->origins[i - 1];
 
-		if (is_path(origin) && !byoh_leave_is_last(origin->before.subject))
+		if (is_path(origin) && !byoh_leave_is_last(origin->before.subject) &&
+		    !(origin->before.existed && goes_with_data(input, origin->before.subject)))
 			r = give_back_path(input, origin, step, err);
 	}
 	for (size_t i = input->ledger->count; i > 0 && r == 0; i--)
@@ -243,7 +259,8 @@ static int build_rest(const struct byoh_restore_input *input, struct byoh_step *
 		const struct byoh_origin *origin = &input->ledger->origins[i];
 
 		if (origin->before.kind == BYOH_ACTION_UNIT && origin->before.existed &&
-		    !is_placed_by_us(input->ledger, origin))
+		    !is_placed_by_us(input->ledger, origin) &&
+		    !byoh_leave_is_ours(input->ledger, origin->before.subject))
 			r = byoh_leave_start(input->ledger, origin, step, err);
 		else
 			continue;

@@ -321,26 +321,31 @@ static int serve_one(struct helper *helper)
 	return rc;
 }
 
-_Noreturn void byoh_outside_serve(int fd, int parent)
+int byoh_outside_settle_in(int fd, int parent, const char *name)
 {
-	struct helper helper = { .fd = fd };
-	struct byoh_outside_answer hello = { 0 };
-	int rc;
-
-	prctl(PR_SET_NAME, (unsigned long)"byoh-outside", 0UL, 0UL, 0UL);
+	prctl(PR_SET_NAME, (unsigned long)name, 0UL, 0UL, 0UL);
 	ignore_signals();
 	/* The end of the stream ends us too; this one holds even while we wait for something else.
 	 */
 	if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL) || getppid() != parent)
 		_exit(1);
 	if (fd <= STDERR_FILENO)
-		helper.fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close_all_but(helper.fd);
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close_all_but(fd);
 	for (int i = 0; i <= STDERR_FILENO; i++)
 		if (open("/dev/null", O_RDWR) < 0)
 			break; /* a root without /dev: nothing here writes to them anyway */
 	if (chdir("/"))
 		_exit(1);
+	return fd;
+}
+
+_Noreturn void byoh_outside_serve(int fd, int parent)
+{
+	struct helper helper = { .fd = byoh_outside_settle_in(fd, parent, "byoh-outside") };
+	struct byoh_outside_answer hello = { 0 };
+	int rc;
+
 	open_loopback(&helper);
 	hello.status = byoh_outside_load_filter();
 	rc = byoh_outside_send(helper.fd, &hello, sizeof(hello));

@@ -14,9 +14,14 @@
 #include "bundle/base/cleanup.h"
 #include "installer/net/outside-protocol.h"
 
-struct byoh_outside {
+struct helper {
 	int fd;	   /* -1 once an answer was missed: later ones would belong to other questions */
 	pid_t pid; /* 0: none */
+};
+
+struct byoh_outside {
+	struct helper host;
+	struct helper api; /* takes one request */
 };
 
 /* An unprivileged caller (a --root install, a preflight that is about to say so) keeps its
@@ -42,7 +47,7 @@ int byoh_inside_only(struct byoh_error *err)
 	return shut_in(err);
 }
 
-static int start_helper(struct byoh_outside *outside, struct byoh_error *err)
+static int start_helper(struct helper *helper, void (*serve)(int fd, int parent), struct byoh_error *err)
 {
 	struct byoh_outside_answer hello;
 	pid_t parent = getpid();
@@ -50,20 +55,20 @@ static int start_helper(struct byoh_outside *outside, struct byoh_error *err)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return byoh_fail_errno(err, "cannot make a pair of sockets");
-	outside->fd = ends[0];
-	outside->pid = fork();
-	if (outside->pid < 0) {
-		outside->pid = 0;
+	helper->fd = ends[0];
+	helper->pid = fork();
+	if (helper->pid < 0) {
+		helper->pid = 0;
 		close(ends[1]);
 		return byoh_fail_errno(err,
 				       "cannot start the helper outside of the network namespace");
 	}
-	if (outside->pid == 0) {
+	if (helper->pid == 0) {
 		close(ends[0]);
-		byoh_outside_serve(ends[1], parent);
+		serve(ends[1], parent);
 	}
 	close(ends[1]);
-	rc = byoh_outside_receive(outside->fd, &hello, sizeof(hello), BYOH_OUTSIDE_ANSWER_SECONDS);
+	rc = byoh_outside_receive(helper->fd, &hello, sizeof(hello), BYOH_OUTSIDE_ANSWER_SECONDS);
 	if (rc == 0)
 		rc = hello.status;
 	if (rc < 0)
@@ -80,8 +85,10 @@ int byoh_outside_start(struct byoh_outside **ret, struct byoh_error *err)
 
 	if (!outside)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	outside->fd = -1;
-	rc = start_helper(outside, err);
+	outside->host.fd = outside->api.fd = -1;
+	rc = start_helper(&outside->host, byoh_outside_serve, err);
+	if (rc == 0)
+		rc = start_helper(&outside->api, byoh_outside_serve_api, err);
 	if (rc == 0)
 		rc = shut_in(err);
 	if (rc < 0)
@@ -90,16 +97,23 @@ int byoh_outside_start(struct byoh_outside **ret, struct byoh_error *err)
 	return 0;
 }
 
+static void end_helper(struct helper *helper)
+{
+	byoh_cleanup_fd(&helper->fd);
+	if (helper->pid > 0) {
+		kill(helper->pid, SIGKILL);
+		while (waitpid(helper->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	*helper = (struct helper){ .fd = -1 };
+}
+
 void byoh_outside_free(struct byoh_outside *outside)
 {
 	if (!outside)
 		return;
-	byoh_cleanup_fd(&outside->fd);
-	if (outside->pid > 0) {
-		kill(outside->pid, SIGKILL);
-		while (waitpid(outside->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	end_helper(&outside->api);
+	end_helper(&outside->host);
 	free(outside);
 }
 
@@ -148,12 +162,12 @@ static int ask(struct byoh_outside *outside, const struct byoh_outside_request *
 {
 	int rc;
 
-	if (outside->fd < 0)
+	if (outside->host.fd < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EPIPE,
 				 "the helper outside of the network namespace is gone");
-	rc = exchange(outside->fd, request, body, ret_answer, ret, err);
+	rc = exchange(outside->host.fd, request, body, ret_answer, ret, err);
 	if (rc < 0)
-		close(TAKE_FD(outside->fd));
+		close(TAKE_FD(outside->host.fd));
 	return rc;
 }
 
@@ -254,4 +268,48 @@ int byoh_outside_loopback_get(struct byoh_outside *outside, uint16_t port, const
 				 "http://127.0.0.1:%u%s: %s", port, path, strerror(-answer.status));
 	*ret_status = answer.number;
 	return 0;
+}
+
+static int ask_api(int fd, const char *server, const struct byoh_buffer *ca,
+		   char ret[static BYOH_OUTSIDE_API_ANSWER_MAX + 1])
+{
+	struct byoh_outside_request request = { .operation = BYOH_OUTSIDE_API_VERSION };
+	struct byoh_outside_answer answer;
+	size_t length = strlen(server) + 1;
+	int rc;
+
+	if (ca->size > BYOH_OUTSIDE_API_REQUEST_MAX - length)
+		return -E2BIG;
+	request.size = (uint32_t)(length + ca->size);
+	rc = byoh_outside_send(fd, &request, sizeof(request));
+	if (rc == 0)
+		rc = byoh_outside_send(fd, server, length);
+	if (rc == 0)
+		rc = byoh_outside_send(fd, ca->data, ca->size);
+	if (rc == 0)
+		rc = byoh_outside_receive(fd, &answer, sizeof(answer), BYOH_OUTSIDE_API_SECONDS);
+	if (rc == 0 && (answer.size > BYOH_OUTSIDE_API_ANSWER_MAX || answer.status > 0))
+		rc = -EPROTO;
+	if (rc == 0)
+		rc = byoh_outside_receive(fd, ret, answer.size, BYOH_OUTSIDE_API_SECONDS);
+	if (rc < 0)
+		return rc;
+	ret[answer.size] = '\0';
+	return answer.status;
+}
+
+int byoh_outside_api_version(struct byoh_outside *outside, const char *server, const struct byoh_buffer *ca,
+			     struct byoh_buffer *ret, struct byoh_error *err)
+{
+	char text[BYOH_OUTSIDE_API_ANSWER_MAX + 1] = "";
+	int rc;
+
+	if (outside->api.fd < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EPIPE, "the API server is asked once in a run");
+	rc = ask_api(outside->api.fd, server, ca, text);
+	end_helper(&outside->api);
+	if (rc < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "%s%s", text[0] ? "" : "the API server was not asked: ",
+				 text[0] ? text : strerror(-rc));
+	return byoh_buffer_add_string(ret, text, err);
 }

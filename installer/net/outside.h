@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one helper that stays in the host's network namespace while everything that unpacks, verifies or
+ * The helper that stays in the host's network namespace while everything that unpacks, verifies or
  * decides runs in an empty one. /proc/sys/net, /proc/net and listening ports are the caller's own
  * namespace's, so whoever needs the host's view of them asks here.
  *
  * A seccomp filter lets the helper open no internet socket: AF_INET, AF_INET6, AF_PACKET, AF_NETLINK and
  * the rest end with EACCES; the few loopback sockets for health checks are opened and bound to the
- * device `lo` before the filter is loaded.
+ * device `lo` before the filter is loaded. A second helper asks the configured API server one question, over one
+ * connection that it makes before it loads the same filter.
  */
 #ifndef BYOH_INSTALLER_NET_OUTSIDE_H
 #define BYOH_INSTALLER_NET_OUTSIDE_H
@@ -40,6 +41,11 @@ BYOH_MUST_CHECK int byoh_outside_proc_net(struct byoh_outside *outside, const ch
 /* Text of /sys/class/net/<name>/address lines "name mac\n" for every interface of the host. */
 BYOH_MUST_CHECK int byoh_outside_interfaces(struct byoh_outside *outside, struct byoh_buffer *ret,
 					    struct byoh_error *err);
+/* The gitVersion that the API server (https://host:port) tells anybody who asks, once a run; ca is PEM. Asked by
+ * a helper of its own, which has no other connection. -EKEYREJECTED: who answers is not known to that CA. */
+BYOH_MUST_CHECK int byoh_outside_api_version(struct byoh_outside *outside, const char *server,
+					     const struct byoh_buffer *ca, struct byoh_buffer *ret,
+					     struct byoh_error *err);
 /* GET http://127.0.0.1:port/path on loopback; 0 and the status code, or -ECONNREFUSED and the like. */
 BYOH_MUST_CHECK int byoh_outside_loopback_get(struct byoh_outside *outside, uint16_t port,
 					      const char *path, unsigned int *ret_status,

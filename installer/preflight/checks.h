@@ -55,5 +55,8 @@ bool byoh_check_module_listed(const char *text, const char *module);
 bool byoh_check_disables_cri(const char *text);
 /* A kernel configuration's text: is the option y or m? */
 bool byoh_check_kernel_option(const char *text, const char *option);
+/* A kubelet of this version below an API server of that one. */
+BYOH_MUST_CHECK int byoh_check_api_skew(const char *kubelet, const char *server,
+					struct byoh_check_report *report, struct byoh_error *err);
 
 #endif

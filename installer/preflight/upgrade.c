@@ -2,8 +2,11 @@
 /* Where a release is installed already: may this one follow it, and does the node have to be empty? */
 #include <errno.h>
 
+#include "bundle/base/cleanup.h"
 #include "installer/kubernetes-config.h"
+#include "installer/net/outside.h"
 #include "installer/preflight/checks.h"
+#include "installer/steps/drain.h"
 #include "installer/upgrade.h"
 
 /* NULL where there is nothing to compare, and report says why. */
@@ -87,8 +90,7 @@ static int check_downgrade(const struct byoh_plan_input *input, struct byoh_chec
 /* Pods are there for who has been given an identity by a cluster. */
 static bool is_node(const struct byoh_plan_input *input)
 {
-	return input->config->join_mode != BYOH_JOIN_NONE &&
-	       byoh_host_exists(input->host->root_fd, BYOH_KUBELET_KUBECONFIG);
+	return input->config->join_mode != BYOH_JOIN_NONE && byoh_drain_is_node(input->host);
 }
 
 static int check_drain(const struct byoh_plan_input *input, struct byoh_check_report *report,
@@ -118,9 +120,54 @@ static int check_drain(const struct byoh_plan_input *input, struct byoh_check_re
 			       upgrade->kubernetes, input->manifest->kubernetes);
 }
 
+int byoh_check_api_skew(const char *kubelet, const char *server, struct byoh_check_report *report,
+			struct byoh_error *err)
+{
+	struct byoh_kubernetes_version below, above;
+	int r = byoh_kubernetes_version_parse(kubelet, &below, err);
+
+	if (r == 0)
+		r = byoh_kubernetes_version_parse(server, &above, err);
+	if (r < 0)
+		return r;
+	if (below.minor > above.minor) {
+		byoh_check_remedy(report, "upgrade the control plane first, or take a bundle of Kubernetes 1.%u",
+				  above.minor);
+		return byoh_check_fail(report, "kubelet %.64s is newer than the API server, %.64s", kubelet, server);
+	}
+	/* kubernetes.io, "Version Skew Policy" */
+	if (above.minor - below.minor > (below.minor >= 25 ? 3U : 2U)) {
+		byoh_check_remedy(report, "take a bundle of a newer Kubernetes");
+		return byoh_check_warn(report, "kubelet %.64s is too old for the API server, %.64s", kubelet, server);
+	}
+	return byoh_check_pass(report, "kubelet %.64s, API server %.64s", kubelet, server);
+}
+
+static int check_api_version(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			     struct byoh_error *err)
+{
+	const struct byoh_config *config = input->config;
+	CLEANUP_BUFFER struct byoh_buffer version = { 0 };
+	struct byoh_error cause = BYOH_ERROR_INIT;
+
+	if (!byoh_check_has_kubelet(input) || !input->manifest->kubernetes)
+		return byoh_check_skip(report, "the bundle brings no kubelet");
+	if (config->join_mode == BYOH_JOIN_NONE || !config->cluster.server || !config->cluster.ca.size)
+		return byoh_check_skip(report, "the configuration names no API server with its CA");
+	if (!input->host->outside || input->host->booting)
+		return byoh_check_skip(report, "not asked at a boot");
+	if (byoh_outside_api_version(input->host->outside, config->cluster.server, &config->cluster.ca, &version,
+				     &cause) == 0)
+		return byoh_check_api_skew(input->manifest->kubernetes, byoh_buffer_text(&version), report, err);
+	byoh_check_remedy(report, "make sure yourself that it is not older than %.64s: a newer kubelet is not "
+				  "supported", input->manifest->kubernetes);
+	return byoh_check_warn(report, "%.250s", cause.message);
+}
+
 const struct byoh_check byoh_checks_upgrade[] = {
 	{ .id = "kubernetes-skew", .run = check_kubernetes_skew },
 	{ .id = "downgrade", .run = check_downgrade },
 	{ .id = "drain", .live_only = true, .run = check_drain },
+	{ .id = "api-version", .live_only = true, .run = check_api_version },
 	{ .id = NULL },
 };

@@ -22,6 +22,7 @@ static const char *const data_folders[] = {
 static const char *const complete_steps[] = {
 	"own",	      "release-files", "modules", "sysctl",   "containerd", "registries", "crictl",
 	"units",      "slices",	       "cni",	  "kubernetes", "agent",
+	"kubelet-flags",
 };
 
 /* Processes that outlive their service: the shims of containers, and the containers. */
@@ -176,6 +177,24 @@ static bool is_read_by(const struct byoh_origin *origin, const struct byoh_origi
 	if (strcmp(name, "containerd.service") == 0 && strncmp(path, "/etc/containerd/", 16) == 0)
 		return true;
 	return strstr(path, name) || strcmp(origin->step, unit->step) == 0;
+}
+
+bool byoh_leave_is_ours(const struct byoh_ledger *ledger, const char *unit)
+{
+	static const struct {
+		const char *unit, *program;
+	} services[] = {
+		{ "kubelet.service", BYOH_BIN_KUBELET },
+		{ "kube-proxy.service", BYOH_BIN_KUBE_PROXY },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+		const struct byoh_origin *origin = byoh_ledger_find(ledger, BYOH_ACTION_FILE, services[i].program);
+
+		if (strcmp(unit, services[i].unit) == 0 && origin && !origin->before.existed)
+			return true;
+	}
+	return false;
 }
 
 int byoh_leave_start(const struct byoh_ledger *ledger, const struct byoh_origin *unit,

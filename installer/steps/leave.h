@@ -20,6 +20,8 @@ bool byoh_leave_is_complete(const char *step);
 /* Adds what ends our services and their containers, and unmounts what these had mounted. */
 BYOH_MUST_CHECK int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step,
 				    struct byoh_error *err);
+/* Does the service run a program that we brought? Then it did not run before us, whoever has placed its unit. */
+bool byoh_leave_is_ours(const struct byoh_ledger *ledger, const char *unit);
 /* Adds the start of a service that ran before us, after everything that it reads is back. */
 BYOH_MUST_CHECK int byoh_leave_start(const struct byoh_ledger *ledger, const struct byoh_origin *unit,
 				     struct byoh_step *step, struct byoh_error *err);

@@ -136,12 +136,30 @@ static int start_agent(const struct byoh_plan_input *input, struct byoh_step *st
 	return byoh_step_unit(step, "byoh-hostagent.service", true, restart_on, err);
 }
 
+/* What the agent has set up goes on with the new program, and only where it is set up. */
+static int restart_agents_services(const struct byoh_plan_input *input, struct byoh_step *step,
+				   struct byoh_error *err)
+{
+	static const char *const kubelet[] = { BYOH_BIN_KUBELET, BYOH_KUBEADM_FLAGS, NULL };
+	static const char *const kube_proxy[] = { BYOH_BIN_KUBE_PROXY, NULL };
+	int rc = 0;
+
+	if (byoh_steps_brings(input, BYOH_BIN_KUBELET) &&
+	    byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG))
+		rc = byoh_step_unit(step, "kubelet.service", true, kubelet, err);
+	if (!rc && byoh_steps_brings(input, BYOH_BIN_KUBE_PROXY) &&
+	    byoh_steps_exists(input->host, "/etc/systemd/system/kube-proxy.service"))
+		rc = byoh_step_unit(step, "kube-proxy.service", true, kube_proxy, err);
+	return rc;
+}
+
 static int start_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
 			 struct byoh_error *err)
 {
 	static const char *const restart_on[] = {
 		BYOH_BIN_KUBELET,
 		BYOH_KUBELET_CONFIG,
+		BYOH_KUBEADM_FLAGS,
 		BYOH_KUBELET_BOOTSTRAP_KUBECONFIG,
 		BYOH_KUBERNETES_CA,
 		BYOH_UNIT_DIR "/kubelet.service",
@@ -187,6 +205,8 @@ int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step,
 
 	if (input->config->join_mode == BYOH_JOIN_AGENT)
 		rc = start_agent(input, step, err);
+	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT)
+		rc = restart_agents_services(input, step, err);
 	if (!rc)
 		rc = start_kubelet(input, step, err);
 	if (!rc)

@@ -48,6 +48,7 @@ BYOH_STEP_BUILDER(iptables);
 BYOH_STEP_BUILDER(cni);
 BYOH_STEP_BUILDER(kubernetes);
 BYOH_STEP_BUILDER(agent);
+BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);
 BYOH_STEP_BUILDER(systemd);
 BYOH_STEP_BUILDER(runtime);
@@ -129,6 +130,11 @@ BYOH_MUST_CHECK int byoh_hosts_with(const char *text, size_t size, const struct 
  */
 BYOH_MUST_CHECK int byoh_unit_name_of_path(const char *path, const char *suffix,
 					   struct byoh_buffer *ret, struct byoh_error *err);
+
+/* kubeadm-flags.env without the flags that a kubelet of that version ends over; *ret_removed counts them. Pure. */
+BYOH_MUST_CHECK int byoh_kubelet_flags_clean(const char *text, const struct byoh_kubernetes_version *version,
+					     struct byoh_buffer *ret, size_t *ret_removed,
+					     struct byoh_error *err);
 
 /* containerd's configuration, by its version. The texts are pure functions of their input. */
 struct byoh_containerd_input {

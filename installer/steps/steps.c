@@ -29,6 +29,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "cni", byoh_step_cni },
 	{ "kubernetes", byoh_step_kubernetes },
 	{ "agent", byoh_step_agent },
+	{ "kubelet-flags", byoh_step_kubelet_flags },
 	{ "selinux", byoh_step_selinux },
 	{ "systemd", byoh_step_systemd },
 	{ "runtime", byoh_step_runtime },

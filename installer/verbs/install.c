@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,6 +10,7 @@
 #include "bundle/base/path.h"
 #include "installer/preflight/elf.h"
 #include "installer/report.h"
+#include "installer/steps/drain.h"
 #include "installer/verbs/verbs.h"
 
 #define PLAN_MAX ((size_t)16 << 20)
@@ -141,7 +143,7 @@ static int check_program(void *context, int root_fd, const char *staged_path, co
 			 file->path, byoh_buffer_text(&missing), BYOH_CHECK_ELF_NEEDS);
 }
 
-static int change_host(struct byoh_session *session, const char *verb, struct byoh_error *err)
+static int change_now(struct byoh_session *session, const char *verb, struct byoh_error *err)
 {
 	struct byoh_observer observer = byoh_report_observer(session);
 	struct byoh_transaction_input input = {
@@ -169,6 +171,35 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 			 session->plan_input.manifest->version, session->changes, byoh_seconds_since(&start));
 	tell_join(session);
 	return 0;
+}
+
+/* Whatever becomes of the run, who took the node out puts it back in. */
+static int change_drained(struct byoh_session *session, const char *verb, const char *kubeconfig,
+			  struct byoh_error *err)
+{
+	struct byoh_drain drain = { .host = session->host, .kubeconfig = kubeconfig, .cancel = session->cancel };
+	struct byoh_error failure = BYOH_ERROR_INIT;
+	int r;
+
+	byoh_report_line(session, "moving the pods of this node away");
+	r = byoh_drain_begin(&drain, err);
+	if (r == 0)
+		r = change_now(session, verb, err);
+	if (byoh_drain_end(&drain, &failure) < 0)
+		byoh_report_warning("%s", failure.message);
+	return r;
+}
+
+static int change_host(struct byoh_session *session, const char *verb, struct byoh_error *err)
+{
+	const char *named = session->options.drain_kubeconfig;
+	CLEANUP_FREE char *kubeconfig = named ? realpath(named, NULL) : NULL;
+
+	if (named && !kubeconfig)
+		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "--drain-kubeconfig %s: %s", named, strerror(errno));
+	if (!session->options.drain || !session->host->live || !byoh_drain_is_node(session->host))
+		return change_now(session, verb, err);
+	return change_drained(session, verb, kubeconfig, err);
 }
 
 int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)

@@ -69,6 +69,6 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_rollback = {
-	"rollback", "[--yes]", "Go back to the release before, its configuration included, without the medium.",
-	" ignore-preflight-errors ", 0, run,
+	"rollback", "[--yes] [--drain [--drain-kubeconfig FILE]]", "Go back to the release before, its configuration included, without the medium.",
+	" drain drain-kubeconfig ignore-preflight-errors ", 0, run,
 };

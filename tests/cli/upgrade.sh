@@ -59,6 +59,15 @@ check "a patch release goes in place" eval 'exits 0 run patch install && [ "$(st
 check "a minor release follows" eval 'exits 0 run minor install && [ "$(state kubernetes)" = v1.35.0 ]'
 check "rollback says that it crosses a minor release" eval 'exits 0 tool rollback --yes && says "crosses a minor" && [ "$(state kubernetes)" = v1.34.2 ]'
 
+step "the plan of an upgrade"
+fresh_host old
+check "both versions of what changes, side by side" eval 'exits 0 run patch plan && grep -q "kubelet  *v1.34.1 -> v1.34.2" "$work/out" && ! prints "containerd  "'
+check "as JSON, with what stays" eval 'exits 0 run patch plan --json && [ "$(jq -r ".upgrade.version" <"$work/out")" = 1.34.1-1 ] &&
+	[ "$(jq -c ".upgrade.components[] | select(.name == \"kubelet\") | [.installed, .version]" <"$work/out")" = "[\"v1.34.1\",\"v1.34.2\"]" ]'
+cp "$work/out" "$work/plan.json"
+check "a plan that was approved is carried out" exits 0 run patch install --plan "$work/plan.json"
+check "of the installed release there is none" eval 'exits 0 run patch plan --json && [ "$(jq ".upgrade" <"$work/out")" = null ]'
+
 step "nothing older in silence"
 fresh_host patch
 check "older Kubernetes is refused" eval 'exits 4 run old install && says downgrade && says --allow-downgrade && as_before "$root"'
@@ -67,5 +76,25 @@ check "an older bundle of the same Kubernetes is refused" eval 'exits 4 run repa
 check "the same release is no downgrade" eval 'exits 0 run old install && says "nothing to do"'
 check "--drain and --drained exclude each other" exits 2 run patch install --drain --drained
 check "--drain-kubeconfig belongs to --drain" exits 2 run patch install --drain-kubeconfig "$work/token"
+
+step "the kubelet's flags"
+flags=var/lib/kubelet/kubeadm-flags.env
+fresh_host old
+mkdir -p "$root/var/lib/kubelet"
+echo 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.2 --pod-infra-container-image=registry.k8s.io/pause:3.10"' >"$root/$flags"
+chmod 600 "$root/$flags"
+cp -p "$root/$flags" "$work/flags"
+check "a kubelet that knows them all" eval 'exits 0 run patch install && cmp "$root/$flags" "$work/flags"'
+check "flags that the new kubelet does not know go" eval 'exits 0 run minor install && grep -qx "KUBELET_KUBEADM_ARGS=\"--node-ip=10.0.0.2\"" "$root/$flags" && [ "$(stat -c %a "$root/$flags")" = 600 ]'
+check "and that is no drift" eval 'exits 0 tool status && exits 0 run minor install && says "nothing to do"'
+check "rollback brings them back" eval 'exits 0 tool rollback --yes && cmp "$root/$flags" "$work/flags"'
+check "rollback forward takes them away" eval 'exits 0 tool rollback --yes && ! grep -q pod-infra "$root/$flags"'
+check "uninstall leaves no such file" eval 'exits 0 tool uninstall --yes && [ ! -e "$root/$flags" ]'
+fresh_host old
+mkdir -p "$root/var/lib/kubelet"
+cp -p "$work/flags" "$root/$flags"
+run minor install >"$work/out" 2>"$work/err"
+echo 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.9"' >"$root/$flags"
+check "what kubeadm writes anew stays" eval 'exits 0 run minor install && says "nothing to do" && grep -q 10.0.0.9 "$root/$flags" && [ ! -e "$root/$flags.byoh-before" ]'
 
 exit $failed

@@ -473,6 +473,24 @@ static void nothing_is_planned_twice(void **state)
 		}
 }
 
+/* What the agent has set up runs the new program after an upgrade; before that there is nothing to restart. */
+static void an_upgrade_restarts_what_the_agent_set_up(void **state)
+{
+	(void)state;
+	bring_node("2.1.0", "v1.34.1");
+	f.config.join_mode = BYOH_JOIN_AGENT;
+	know_cluster();
+	plan();
+	assert_null(find(BYOH_ACTION_UNIT, "kubelet.service"));
+	assert_null(find(BYOH_ACTION_UNIT, "kube-proxy.service"));
+	host_file("/etc/kubernetes/kubelet.conf", "", 0600);
+	host_file("/etc/systemd/system/kube-proxy.service", "", 0644);
+	plan();
+	assert_string_equal(get(BYOH_ACTION_UNIT, "kubelet.service")->value, "started");
+	assert_string_equal(get(BYOH_ACTION_UNIT, "kubelet.service")->restart_on[0], BYOH_BIN_KUBELET);
+	assert_string_equal(get(BYOH_ACTION_UNIT, "kube-proxy.service")->restart_on[0], BYOH_BIN_KUBE_PROXY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +519,7 @@ int main(void)
 		TEST(slices_are_drop_ins),
 		TEST(labels_where_selinux_is_on),
 		TEST(nothing_is_planned_twice),
+		TEST(an_upgrade_restarts_what_the_agent_set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/steps/drain.h"
+#include "installer/steps/steps-internal.h"
 #include "installer/upgrade.h"
 #include "tests/unit/preflight-fixture.h"
 
@@ -181,6 +183,123 @@ static void a_node_is_drained_for_a_minor_step(void **state)
 	preflight_expect(f, "drain", BYOH_CHECK_PASS, "no node");
 }
 
+static void a_kubelet_is_not_newer_than_its_server(void **state)
+{
+	static const struct {
+		const char *kubelet, *server;
+		enum byoh_check_result result;
+	} rows[] = {
+		{ "v1.34.1", "v1.34.0", BYOH_CHECK_PASS }, { "v1.34.1", "v1.35.0+k3s1", BYOH_CHECK_PASS },
+		{ "v1.34.1", "v1.37.0", BYOH_CHECK_PASS }, { "v1.34.1", "v1.38.0", BYOH_CHECK_WARN },
+		{ "v1.20.2", "v1.22.0", BYOH_CHECK_PASS }, { "v1.20.2", "v1.23.0", BYOH_CHECK_WARN },
+		{ "v1.34.1", "v1.33.9", BYOH_CHECK_FAIL },
+	};
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct byoh_check_report report = { .id = "api-version" };
+
+		assert_int_equal(byoh_check_api_skew(rows[i].kubelet, rows[i].server, &report, &err), 0);
+		assert_int_equal(report.result, rows[i].result);
+	}
+}
+
+/* Nobody to ask: no word of a failure. */
+static void an_api_server_that_cannot_be_asked_stops_nothing(void **state)
+{
+	struct preflight_fixture *f = *state;
+
+	preflight_expect(f, "api-version", BYOH_CHECK_SKIPPED, NULL);
+	f->config.cluster.ca = (struct byoh_buffer){ .data = (char *)"x", .size = 1 };
+	preflight_expect(f, "api-version", BYOH_CHECK_SKIPPED, NULL);
+}
+
+static void flags_of_old_kubelets_go(void **state)
+{
+	static const struct {
+		unsigned int minor;
+		const char *before, *after;
+		size_t removed;
+	} rows[] = {
+#define ALL \
+	"KUBELET_KUBEADM_ARGS=\"--cgroup-driver=systemd --network-plugin=cni --container-runtime=remote " \
+	"--container-runtime-endpoint=/run/containerd/containerd.sock " \
+	"--pod-infra-container-image=k8s.gcr.io/pause:3.2\"\n"
+		{ 20, ALL, ALL, 0 },
+		{ 24, ALL,
+		  "KUBELET_KUBEADM_ARGS=\"--cgroup-driver=systemd --container-runtime=remote "
+		  "--container-runtime-endpoint=/run/containerd/containerd.sock "
+		  "--pod-infra-container-image=k8s.gcr.io/pause:3.2\"\n", 1 },
+		{ 27, ALL,
+		  "KUBELET_KUBEADM_ARGS=\"--cgroup-driver=systemd "
+		  "--container-runtime-endpoint=/run/containerd/containerd.sock "
+		  "--pod-infra-container-image=k8s.gcr.io/pause:3.2\"\n", 2 },
+		{ 35, ALL,
+		  "KUBELET_KUBEADM_ARGS=\"--cgroup-driver=systemd "
+		  "--container-runtime-endpoint=/run/containerd/containerd.sock\"\n", 3 },
+		{ 35, "KUBELET_KUBEADM_ARGS=\"--pod-infra-container-image=p:1\"", "KUBELET_KUBEADM_ARGS=\"\"", 1 },
+		{ 35, "KUBELET_KUBEADM_ARGS=--pod_infra_container_image p:1 --v=2\n",
+		  "KUBELET_KUBEADM_ARGS=--v=2\n", 1 },
+		{ 35, "A='--v=2 --pod-infra-container-image p:1'\n", "A='--v=2'\n", 1 },
+		{ 35, "A=\"--allow-privileged --node-ip=1.2.3.4\"", "A=\"--node-ip=1.2.3.4\"", 1 },
+		{ 35, "# --network-plugin=cni\nA=\"\"\n", "# --network-plugin=cni\nA=\"\"\n", 0 },
+		{ 35, "A=\"--node-labels=x--network-plugin=1\"\n", "A=\"--node-labels=x--network-plugin=1\"\n", 0 },
+		{ 35, "A=\"--network-plugins=1 --network-plugin\"", "A=\"--network-plugins=1\"", 1 },
+		{ 35, "", "", 0 },
+	};
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct byoh_kubernetes_version version = { 1, rows[i].minor, 0 };
+		CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+		size_t removed;
+
+		assert_int_equal(byoh_kubelet_flags_clean(rows[i].before, &version, &text, &removed, &err), 0);
+		assert_string_equal(byoh_buffer_text(&text), rows[i].after);
+		assert_int_equal(removed, rows[i].removed);
+	}
+}
+
+static void systemd_runs_kubectl(void **state)
+{
+	struct preflight_fixture *f = *state;
+	struct byoh_drain drain = { .host = &f->host };
+	const char *const words[] = { "uncordon", "node10", NULL };
+	const char *argv[BYOH_DRAIN_ARGUMENTS];
+	size_t count = 0;
+
+	byoh_drain_command(&drain, words, argv);
+	assert_string_equal(argv[0], "systemd-run");
+	while (argv[count])
+		count++;
+	assert_string_equal(argv[count - 1], "node10");
+	assert_string_equal(argv[count - 2], "uncordon");
+	assert_string_equal(argv[count - 3], "/etc/kubernetes/kubelet.conf");
+	drain.kubeconfig = "/root/admin.conf";
+	byoh_drain_command(&drain, words, argv);
+	assert_string_equal(argv[count - 3], "/root/admin.conf");
+}
+
+static void a_drain_that_cannot_be_is_refused(void **state)
+{
+	struct preflight_fixture *f = *state;
+	struct byoh_drain drain = { .host = &f->host };
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	assert_true(byoh_drain_begin(&drain, &err) < 0);
+	assert_int_equal(err.kind, BYOH_ERROR_PREFLIGHT);
+	assert_non_null(strstr(err.message, "kubectl"));
+	assert_non_null(strstr(err.message, "--drained"));
+	assert_int_equal(byoh_drain_end(&drain, &err), 0);
+	test_root_put(&f->root, "/usr/local/bin/kubectl", "", 0755);
+	f->host.systemd_version = 235;
+	err = (struct byoh_error)BYOH_ERROR_INIT;
+	assert_true(byoh_drain_begin(&drain, &err) < 0);
+	assert_non_null(strstr(err.message, "235"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, preflight_set_up, preflight_tear_down)
 
 int main(void)
@@ -193,6 +312,11 @@ int main(void)
 		TEST(no_minor_release_is_skipped),
 		TEST(downgrades_have_to_be_wanted),
 		TEST(a_node_is_drained_for_a_minor_step),
+		cmocka_unit_test(a_kubelet_is_not_newer_than_its_server),
+		TEST(an_api_server_that_cannot_be_asked_stops_nothing),
+		cmocka_unit_test(flags_of_old_kubelets_go),
+		TEST(systemd_runs_kubectl),
+		TEST(a_drain_that_cannot_be_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
