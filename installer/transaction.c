@@ -320,6 +320,20 @@ static void clear_up(struct byoh_transaction *transaction)
 		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
 }
 
+/* After a commit record that could not be stored, only a rollback record makes an undo safe to be cut off:
+ * the next run would take what is half undone for done. */
+static int announce_undo(struct byoh_transaction *transaction, struct byoh_error *err)
+{
+	CLEANUP_JOURNAL_TEXT struct byoh_journal_text *text = NULL;
+	uint64_t number = byoh_journal_number(transaction->journal);
+	int r = write_mark(transaction, "rollback", err);
+
+	if (r < 0 && byoh_journal_read(transaction->host, number, &text, NULL) == 0 &&
+	    !byoh_journal_is_committed(text))
+		return 0;
+	return r;
+}
+
 /* Keeps the failure that led here, and says how the host is. */
 static int roll_back(struct byoh_transaction *transaction, int failed, struct byoh_error *err)
 {
@@ -327,11 +341,12 @@ static int roll_back(struct byoh_transaction *transaction, int failed, struct by
 	struct byoh_error failure = BYOH_ERROR_INIT;
 	int r;
 
-	(void)!write_mark(transaction, "rollback", NULL); /* for people: the undo does not need it */
 	if (failed == -EINTR && err && transaction->input->cancel &&
 	    atomic_load(transaction->input->cancel))
 		err->kind = BYOH_ERROR_INTERRUPTED;
-	r = byoh_transaction_undo(transaction->host, number, transaction->input->observer, &failure);
+	r = announce_undo(transaction, &failure);
+	if (r == 0)
+		r = byoh_transaction_undo(transaction->host, number, transaction->input->observer, &failure);
 	if (r == 0) {
 		byoh_transaction_tidy(transaction->host);
 		byoh_error_remedy(err, "the host is as before");
