@@ -39,7 +39,7 @@ struct thread {
 };
 
 struct injection {
-	uint64_t kill_at, fail_at, from;
+	uint64_t kill_at, fail_at, from, length;
 	int error;
 	const char *count_path, *hit_path;
 	FILE *list;
@@ -56,6 +56,7 @@ static const char usage[] =
 	"  --kill-at N     the Nth changing call does not happen, and all processes die: exit code 137\n"
 	"  --fail-at N     the Nth changing call fails\n"
 	"  --from N        it and all later ones fail; with ENOSPC those that need room\n"
+	"  --for COUNT     so many from there, not all\n"
 	"  --errno NAME    EIO (default) or ENOSPC\n"
 	"  --count FILE    write the number of changing calls\n"
 	"  --list FILE     write a line for each: its number and what it is\n"
@@ -141,7 +142,7 @@ static bool is_due(const struct injection *injection, const struct changing_call
 {
 	if (injection->count == injection->kill_at || injection->count == injection->fail_at)
 		return true;
-	return injection->count >= injection->from &&
+	return injection->count >= injection->from && injection->count - injection->from < injection->length &&
 	       (injection->error != ENOSPC || changing_call_allocates(row, call));
 }
 
@@ -316,6 +317,7 @@ static void set_option(struct injection *injection, int option)
 	case 'k': injection->kill_at = parse_number(optarg); break;
 	case 'f': injection->fail_at = parse_number(optarg); break;
 	case 'F': injection->from = parse_number(optarg); break;
+	case 'n': injection->length = parse_number(optarg); break;
 	case 'e': injection->error = strcmp(optarg, "ENOSPC") == 0 ? ENOSPC : EIO; break;
 	case 'c': injection->count_path = optarg; break;
 	case 't': injection->hit_path = optarg; break;
@@ -334,10 +336,10 @@ static void parse_options(struct injection *injection, int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "kill-at", required_argument, NULL, 'k' }, { "fail-at", required_argument, NULL, 'f' },
-		{ "from", required_argument, NULL, 'F' },    { "errno", required_argument, NULL, 'e' },
-		{ "count", required_argument, NULL, 'c' },   { "list", required_argument, NULL, 'l' },
-		{ "hit", required_argument, NULL, 't' },     { "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "from", required_argument, NULL, 'F' },    { "for", required_argument, NULL, 'n' },
+		{ "errno", required_argument, NULL, 'e' },   { "count", required_argument, NULL, 'c' },
+		{ "list", required_argument, NULL, 'l' },    { "hit", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },	     { NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -359,7 +361,8 @@ static void write_line(const char *path, const char *line)
 
 int main(int argc, char *argv[])
 {
-	static struct injection injection = { .kill_at = NEVER, .fail_at = NEVER, .from = NEVER, .error = EIO };
+	static struct injection injection = { .kill_at = NEVER, .fail_at = NEVER, .from = NEVER,
+					      .length = NEVER, .error = EIO };
 	char count[32];
 	pid_t command;
 	int code;
