@@ -143,7 +143,14 @@ static int read_containerd(const struct byoh_config_reader *reader, const struct
 		  .form = "an image with its tag, like registry.k8s.io/pause:3.10.2" },
 	};
 
-	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+
+	if (r < 0 || reader->config->containerd.existing != BYOH_EXISTING_ADOPT ||
+	    !reader->config->containerd.root)
+		return r;
+	return byoh_yaml_fail(reader->doc, map, err,
+			      "containerd.root has no effect with \"existing: adopt\": an adopted containerd "
+			      "keeps its folder; leave root out, or set it in containerd's own configuration");
 }
 
 static int read_policy(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,

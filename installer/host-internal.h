@@ -12,6 +12,12 @@ char *byoh_host_word(int root_fd, const char *path);
 /* What only a running host has. */
 BYOH_MUST_CHECK int byoh_host_gather_live(struct byoh_host *host, struct byoh_error *err);
 
+/* Container runtimes that are not ours. */
+BYOH_MUST_CHECK int byoh_host_gather_runtime(struct byoh_host *host, struct byoh_error *err);
+
+/* The version of an installed package, without its epoch, in the text of dpkg's status file; NULL if
+ * it is not installed. Pure. */
+char *byoh_host_dpkg_version(const char *status, const char *package);
 /* Text of /proc/swaps. Pure. */
 BYOH_MUST_CHECK int byoh_host_parse_swaps(char *text, struct byoh_host *host,
 					  struct byoh_error *err);

@@ -12,7 +12,6 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "installer/host-internal.h"
-#include "installer/state.h"
 
 #define SMALL_FILE_MAX ((size_t)64 << 10)
 #define OWN_PROGRAMS "/usr/local/lib/byoh/"
@@ -138,42 +137,6 @@ static bool has_resolved(const struct byoh_host *host)
 		       "/etc/systemd/system/sysinit.target.wants/systemd-resolved.service");
 }
 
-/* Ours are the program in /usr/local/bin of a host that carries a release of ours, and a unit in
- * /usr/local/lib. A masked unit (a link to /dev/null) is nobody's. */
-static int gather_foreign_runtime(struct byoh_host *host, struct byoh_error *err)
-{
-	static const struct {
-		const char *path;
-		bool ours_with_state;
-	} places[] = {
-		{ "/usr/bin/containerd", false },
-		{ "/usr/sbin/containerd", false },
-		{ "/usr/local/bin/containerd", true },
-		{ "/etc/systemd/system/containerd.service", false },
-		{ "/usr/lib/systemd/system/containerd.service", false },
-		{ "/lib/systemd/system/containerd.service", false },
-		{ "/usr/bin/dockerd", false },
-		{ "/usr/local/bin/dockerd", false },
-		{ "/usr/lib/systemd/system/docker.service", false },
-		{ "/lib/systemd/system/docker.service", false },
-		{ "/etc/systemd/system/docker.service", false },
-	};
-	bool installed = byoh_exists_beneath(host->root_fd, BYOH_STATE_PATH);
-
-	for (size_t i = 0; i < ARRAY_SIZE(places) && !host->containerd_path; i++) {
-		CLEANUP_BUFFER struct byoh_buffer real = { 0 };
-
-		if ((places[i].ours_with_state && installed) ||
-		    byoh_host_resolve(host->root_fd, places[i].path, &real, NULL) < 0 ||
-		    !strcmp(byoh_buffer_text(&real), "/dev/null"))
-			continue;
-		host->containerd_path = strdup(places[i].path);
-		if (!host->containerd_path)
-			return out_of_memory(err);
-	}
-	return 0;
-}
-
 static int gather_selinux(struct byoh_host *host, struct byoh_error *err)
 {
 	const char *place = host->live ? "/sys/fs/selinux/enforce" : "/etc/selinux/config";
@@ -218,7 +181,7 @@ static int gather(struct byoh_host *host, struct byoh_error *err)
 	if (rc == 0)
 		rc = gather_names(host, err);
 	if (rc == 0)
-		rc = gather_foreign_runtime(host, err);
+		rc = byoh_host_gather_runtime(host, err);
 	if (rc == 0)
 		rc = gather_selinux(host, err);
 	if (rc < 0)
@@ -276,6 +239,11 @@ void byoh_host_free(struct byoh_host *host)
 	free(host->hostname);
 	free(host->machine_id);
 	free(host->containerd_path);
+	free(host->containerd_program);
+	free(host->containerd_unit);
+	free(host->containerd_version);
+	free(host->docker_path);
+	free(host->adopted);
 	free(host->kernel_release);
 	free(host->cgroup_controllers);
 	free(host);

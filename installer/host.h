@@ -14,6 +14,9 @@
 #include "bundle/base/error.h"
 #include "installer/config.h"
 
+/* What containerd.existing: adopt left as it was, a path a line. */
+#define BYOH_ADOPTED_PATH "/var/lib/byoh/adopted"
+
 struct byoh_outside;
 
 struct byoh_swap {
@@ -39,7 +42,14 @@ struct byoh_host {
 	bool usr_local_unit_dir_ok;
 	bool has_iptables;	/* an iptables that is not ours is in the root's PATH */
 	bool has_resolved;	/* systemd-resolved: its resolv.conf exists (live) or its unit is enabled (root) */
-	char *containerd_path;	/* a containerd not ours: its binary or unit, NULL if none */
+	bool carries_release;	/* of ours */
+	char *adopted;		/* paths that an earlier run took over as they were, a line each; "" if none */
+	char *containerd_path;	/* a containerd or docker not ours: its binary or unit, NULL if none */
+	char *containerd_program, *containerd_unit; /* of that containerd, NULL if none */
+	char *containerd_version;	/* "1.6.20~ds1-1"; "" if it cannot be told */
+	bool containerd_version_is_floor; /* it is that or newer: more cannot be told without running it */
+	char *docker_path;	/* its program or unit, NULL if none */
+	bool docker_active;	/* live host only */
 	bool selinux_enabled, selinux_enforcing;
 
 	/* Known for a live host only; zero or empty below --root. */
@@ -64,6 +74,12 @@ void byoh_host_freep(struct byoh_host **host);
 
 /* A program in the root's usual PATH folders; false below a root where it is missing. */
 bool byoh_host_has_program(const struct byoh_host *host, const char *name);
+
+/* Is a path below /usr/local one that a release of ours brought, rather than what was there before? */
+bool byoh_host_is_ours(const struct byoh_host *host, const char *path);
+/* The first program of that name in the usual folders that is not ours; *ret is NULL if there is none. */
+BYOH_MUST_CHECK int byoh_host_foreign_program(const struct byoh_host *host, const char *name, char **ret,
+					      struct byoh_error *err);
 
 /*
  * Reading below the root as a process inside of it would: links are followed and end inside. For facts

@@ -17,7 +17,7 @@ bool byoh_check_has_kubelet(const struct byoh_plan_input *input)
 
 bool byoh_check_has_containerd(const struct byoh_plan_input *input)
 {
-	return byoh_steps_brings(input, BYOH_BIN_CONTAINERD);
+	return byoh_steps_has_containerd(input);
 }
 
 bool byoh_check_has_kube_proxy(const struct byoh_plan_input *input)

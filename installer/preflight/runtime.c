@@ -13,36 +13,103 @@
 
 #define SMALL_FILE_MAX ((size_t)1 << 20)
 
-static const char *existing_name(enum byoh_existing existing)
+/* Whatever else the plan would do with it: what the step says goes for the check. */
+static int check_adopted(const struct byoh_plan_input *input, struct byoh_check_report *report)
 {
-	return existing == BYOH_EXISTING_ADOPT	   ? "adopt"
-	       : existing == BYOH_EXISTING_REPLACE ? "replace"
-						   : "refuse";
+	const struct byoh_host *host = input->host;
+	struct byoh_step step = { .name = "containerd" };
+	struct byoh_error cause = BYOH_ERROR_INIT;
+	struct byoh_kubernetes_version kubernetes;
+	unsigned int major, minor;
+	int rc = byoh_step_containerd(input, &step, &cause);
+
+	byoh_step_release(&step);
+	if (rc < 0) {
+		byoh_check_remedy(report, "mend what is named, or set containerd.existing: replace");
+		return byoh_check_fail(report, "%.250s", cause.message);
+	}
+	byoh_check_remedy(report, "upgrade it, or set containerd.existing: replace");
+	if (input->manifest->kubernetes &&
+	    byoh_kubernetes_version_parse(input->manifest->kubernetes, &kubernetes, NULL) == 0 &&
+	    byoh_steps_containerd_version(input, &major, &minor, NULL) == 0 && major < 2 &&
+	    kubernetes.minor >= 36)
+		return byoh_check_warn(report, "Kubernetes %s is made for containerd 2.2 or newer; %s is %s",
+				       input->manifest->kubernetes, host->containerd_program,
+				       host->containerd_version);
+	report->remedy[0] = 0;
+	return byoh_check_pass(report, "%s %s%s is adopted%s", host->containerd_program,
+			       host->containerd_version,
+			       host->containerd_version_is_floor ? " or newer" : "",
+			       host->docker_path ? ", and docker goes on with it" : "");
+}
+
+/* A command of its own in a drop-in would run in our unit too. */
+static int check_no_command(const char *path, const char *text, struct byoh_error *err)
+{
+	if (strncmp(text, "ExecStart=", strlen("ExecStart=")) && !strstr(text, "\nExecStart="))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EEXIST, "%s", path);
+}
+
+static int check_replaced(const struct byoh_plan_input *input, struct byoh_check_report *report)
+{
+	static const char *const enabled[] = {
+		"/etc/systemd/system/multi-user.target.wants/docker.service",
+		"/etc/systemd/system/sockets.target.wants/docker.socket" };
+	const struct byoh_host *host = input->host;
+	struct byoh_error cause = BYOH_ERROR_INIT;
+
+	if (host->docker_active) {
+		byoh_check_remedy(report, "systemctl disable --now docker.socket docker.service, or set "
+					  "containerd.existing: adopt");
+		return byoh_check_fail(report,
+				       "docker runs, and its containers would lose the containerd that "
+				       "holds them");
+	}
+	if (byoh_steps_containerd_unit_texts(host, NULL, check_no_command, &cause) < 0) {
+		byoh_check_remedy(report, "remove it: it would start another program in our unit");
+		return byoh_check_fail(report, "%.200s changes the command of containerd.service",
+				       cause.message);
+	}
+	for (size_t i = 0; host->docker_path && i < ARRAY_SIZE(enabled); i++) {
+		if (!byoh_steps_exists(host, enabled[i]))
+			continue;
+		byoh_check_remedy(report, "systemctl disable docker.socket docker.service");
+		return byoh_check_warn(report, "docker starts at boot and will work with the bundle's "
+					       "containerd");
+	}
+	return byoh_check_pass(report, "%.200s makes room for the bundle's containerd",
+			       host->containerd_path);
+}
+
+static int check_refused(const struct byoh_plan_input *input, struct byoh_check_report *report)
+{
+	const struct byoh_host *host = input->host;
+
+	byoh_check_remedy(report, "%s: apt-get purge containerd containerd.io docker.io docker-ce, or dnf "
+				  "remove containerd.io docker-ce",
+			  host->containerd_program
+				  ? "set containerd.existing to adopt or replace, or remove its package"
+				  : "set containerd.existing: replace, or remove its package");
+	return byoh_check_fail(report,
+			       "a containerd or docker that is not ours is installed: %.180s",
+			       host->containerd_path);
 }
 
 static int check_container_runtime(const struct byoh_plan_input *input,
 				   struct byoh_check_report *report, struct byoh_error *err)
 {
 	const char *found = input->host->containerd_path;
-	enum byoh_existing existing = input->config->containerd.existing;
 
 	(void)err;
-	if (!byoh_check_has_containerd(input) && !byoh_check_has_kubelet(input))
+	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD) && !byoh_check_has_kubelet(input))
 		return byoh_check_skip(report, "the bundle brings neither kubelet nor containerd");
-	if (existing != BYOH_EXISTING_REFUSE) {
-		byoh_check_remedy(report,
-				  "set containerd.existing: refuse, and remove what the host has");
-		return byoh_check_fail(report, "containerd.existing: %s is not in this release",
-				       existing_name(existing));
-	}
-	if (found) {
-		byoh_check_remedy(report, "remove its package: apt-get purge containerd "
-					  "containerd.io docker.io docker-ce, "
-					  "or dnf remove containerd.io docker-ce");
-		return byoh_check_fail(
-			report, "a containerd or docker that is not ours is installed: %.180s",
-			found);
-	}
+	if (byoh_steps_adopts(input))
+		return check_adopted(input, report);
+	if (byoh_steps_replaces(input))
+		return check_replaced(input, report);
+	if (found)
+		return check_refused(input, report);
 	if (byoh_check_has_containerd(input))
 		return byoh_check_pass(report, "no other one is installed");
 	byoh_check_remedy(report, "take a bundle that brings containerd");
@@ -60,6 +127,13 @@ static bool answers(const char *path)
 	       (!connect(fd, (const struct sockaddr *)&to, sizeof(to)) || errno == EAGAIN);
 }
 
+/* containerd's own, the first, where it is adopted or makes room; docker's, the second, where it stays. */
+static bool is_expected(const struct byoh_plan_input *input, size_t socket)
+{
+	return (socket == 0 && byoh_steps_replaces(input)) ||
+	       (socket <= 1 && byoh_steps_adopts(input));
+}
+
 static int check_runtime_socket(const struct byoh_plan_input *input,
 				struct byoh_check_report *report, struct byoh_error *err)
 {
@@ -71,7 +145,7 @@ static int check_runtime_socket(const struct byoh_plan_input *input,
 	if (!byoh_check_has_containerd(input))
 		return byoh_check_skip(report, "the bundle brings no containerd");
 	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
-		if (!answers(sockets[i]))
+		if (is_expected(input, i) || !answers(sockets[i]))
 			continue;
 		byoh_check_remedy(report,
 				  "stop and remove the runtime behind it: ss -xlp src %s names it",
@@ -110,13 +184,17 @@ static int check_cri_disabled(const struct byoh_plan_input *input, struct byoh_c
 	(void)err;
 	if (!byoh_check_has_containerd(input))
 		return byoh_check_skip(report, "the bundle brings no containerd");
+	if (byoh_steps_adopts(input) || byoh_steps_replaces(input))
+		return byoh_check_pass(report, "whatever " BYOH_CONTAINERD_CONFIG
+					       " says of it, it will be on");
 	if (byoh_host_read(input->host->root_fd, BYOH_CONTAINERD_CONFIG, SMALL_FILE_MAX, &text,
 			   NULL) < 0)
 		return byoh_check_pass(report, "no " BYOH_CONTAINERD_CONFIG);
 	if (!byoh_check_disables_cri(byoh_buffer_text(&text)))
 		return byoh_check_pass(report, "CRI is not switched off");
 	byoh_check_remedy(report,
-			  "remove Docker's package of containerd, then " BYOH_CONTAINERD_CONFIG);
+			  "set containerd.existing to adopt or replace, or remove Docker's package of "
+			  "containerd, then " BYOH_CONTAINERD_CONFIG);
 	return byoh_check_fail(report,
 			       BYOH_CONTAINERD_CONFIG " switches CRI off (disabled_plugins)");
 }

@@ -12,6 +12,7 @@
 #include "bundle/base/path.h"
 #include "installer/lock.h"
 #include "installer/preflight/checks.h"
+#include "installer/steps/steps-internal.h"
 
 #define FILE_SYSTEMS_MAX 16 /* more than that many targets on as many disks nobody has */
 #define BLOCK ((uint64_t)4096)
@@ -128,6 +129,7 @@ static bool is_blob(const struct byoh_file *file)
 static int sum_files(const struct byoh_plan_input *input, struct needs *needs,
 		     struct byoh_error *err)
 {
+	CLEANUP_FREE char *root = NULL;
 	const struct byoh_manifest *manifest = input->manifest;
 	uint64_t images = 0, kept = add(manifest->payload_size, manifest->index_size);
 	char folder[BYOH_PATH_MAX];
@@ -147,7 +149,8 @@ static int sum_files(const struct byoh_plan_input *input, struct needs *needs,
 	if (rc < 0 || !images || !byoh_check_has_containerd(input))
 		return rc;
 	images = images > UINT64_MAX / UNPACKED_FACTOR ? UINT64_MAX : images * UNPACKED_FACTOR;
-	return need_in(needs, input->host, input->config->containerd.root, images, 0, err);
+	rc = byoh_steps_containerd_root(input, &root, err);
+	return rc < 0 ? rc : need_in(needs, input->host, root, images, 0, err);
 }
 
 static int sum_needs(const struct byoh_plan_input *input, struct needs *needs,
@@ -270,13 +273,17 @@ static int first_folder_with(const struct byoh_plan_input *input, unsigned long 
 static int check_noexec(const struct byoh_plan_input *input, struct byoh_check_report *report,
 			struct byoh_error *err)
 {
+	CLEANUP_FREE char *root = NULL;
 	char folder[BYOH_PATH_MAX];
 	bool found = false;
 	int rc = first_folder_with(input, ST_NOEXEC, true, folder, err);
 
 	if (rc == 0 && byoh_check_has_containerd(input)) {
-		rc = has_flag(input->host, input->config->containerd.root, ST_NOEXEC, &found, err);
-		snprintf(folder, sizeof(folder), "%s", input->config->containerd.root);
+		rc = byoh_steps_containerd_root(input, &root, err);
+		if (rc == 0) {
+			rc = has_flag(input->host, root, ST_NOEXEC, &found, err);
+			snprintf(folder, sizeof(folder), "%s", root);
+		}
 	}
 	if (rc < 0)
 		return rc;
@@ -315,7 +322,7 @@ static int check_read_only(const struct byoh_plan_input *input, struct byoh_chec
 static int check_entry_types(const struct byoh_plan_input *input, struct byoh_check_report *report,
 			     struct byoh_error *err)
 {
-	const char *root = input->config->containerd.root;
+	CLEANUP_FREE char *root = NULL;
 	CLEANUP_DIR DIR *dir = NULL;
 	CLEANUP_FD int nearest = -1;
 	struct dirent *entry;
@@ -324,6 +331,8 @@ static int check_entry_types(const struct byoh_plan_input *input, struct byoh_ch
 
 	if (!byoh_check_has_containerd(input))
 		return byoh_check_skip(report, "the bundle brings no containerd");
+	if (byoh_steps_containerd_root(input, &root, err) < 0)
+		return -ENOMEM;
 	nearest = byoh_check_open_nearest(input->host, root, err);
 	if (nearest < 0)
 		return nearest;

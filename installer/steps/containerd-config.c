@@ -94,6 +94,7 @@ static const char version_2[] =
 	"\n"
 	"      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
 	"        SystemdCgroup = true\n"
+	"        BinaryName = $runc\n"
 	"\n"
 	"  [plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
 	"    config_path = \"" BYOH_CONTAINERD_CERTS "\"\n";
@@ -132,7 +133,8 @@ static const char version_3[] =
 	"      runtime_type = \"io.containerd.runc.v2\"\n"
 	"\n"
 	"      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
-	"        SystemdCgroup = true\n";
+	"        SystemdCgroup = true\n"
+	"        BinaryName = $runc\n";
 
 static int add_credential(struct byoh_buffer *ret, const char *key, const char *value,
 			  struct byoh_error *err)
@@ -180,6 +182,7 @@ int byoh_containerd_config(const struct byoh_containerd_input *input, struct byo
 		{ "root", input->root, false },
 		{ "sandbox", input->sandbox_image, false },
 		{ "selinux", input->selinux ? "true" : "false", true },
+		{ "runc", input->runc, false },
 		{ "bin_dir", lists ? NULL : BYOH_CNI_BIN, false },
 		{ "bin_dirs", lists ? "[\"" BYOH_CNI_BIN "\"]" : NULL, true },
 		{ NULL, NULL, false },

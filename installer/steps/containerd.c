@@ -7,6 +7,13 @@
 #include "installer/credentials.h"
 #include "installer/steps/steps-internal.h"
 
+/* A runc that was put into /usr/local/sbin comes before ours in PATH. */
+static const char *replaced_runc(const struct byoh_plan_input *input)
+{
+	return byoh_steps_replaces(input) && byoh_steps_brings(input, BYOH_BIN_RUNC) ? BYOH_BIN_RUNC
+										     : NULL;
+}
+
 int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *step,
 			 struct byoh_error *err)
 {
@@ -15,17 +22,21 @@ int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *
 	struct byoh_containerd_input values = {
 		.root = config->containerd.root ? config->containerd.root : "/var/lib/containerd",
 		.selinux = input->host->selinux_enabled,
+		.runc = replaced_runc(input),
+		.has_registries = config->mirror_count || config->registry_config_count,
 		.registry_config_count = config->registry_config_count,
 		.registry_configs = config->registry_configs,
 	};
 	bool secret;
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (!byoh_steps_has_containerd(input))
 		return 0;
 	rc = byoh_steps_containerd_version(input, &values.major, &values.minor, err);
 	if (!rc)
 		rc = byoh_steps_sandbox_image(input, &values.sandbox_image, err);
+	if (!rc && byoh_steps_adopts(input))
+		return byoh_step_adopt_containerd(input, &values, step, err);
 	if (!rc)
 		rc = byoh_containerd_config(&values, &text, &secret, err);
 	if (rc)
@@ -35,8 +46,9 @@ int byoh_step_containerd(const struct byoh_plan_input *input, struct byoh_step *
 				      text.size, NULL, err);
 	if (rc || !step->action_count)
 		return rc;
-	return byoh_step_sentence(step, err, "Configure containerd %u.%u", values.major,
-				  values.minor);
+	return byoh_step_sentence(step, err, "Configure containerd %u.%u%s", values.major,
+				  values.minor,
+				  byoh_steps_replaces(input) ? ", in place of the one that is there" : "");
 }
 
 static const struct byoh_mirror *mirror_of(const struct byoh_config *config, const char *registry)
@@ -93,7 +105,7 @@ int byoh_step_registries(const struct byoh_plan_input *input, struct byoh_step *
 	size_t count = 0;
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (!byoh_steps_has_containerd(input))
 		return 0;
 	rc = byoh_steps_containerd_version(input, &major, &minor, err);
 	for (size_t i = 0; !rc && i < config->mirror_count; i++, count++)
@@ -115,7 +127,7 @@ int byoh_step_crictl(const struct byoh_plan_input *input, struct byoh_step *step
 {
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (!byoh_steps_has_containerd(input))
 		return 0;
 	rc = byoh_steps_text(input, step, "/etc/crictl.yaml", 0644,
 			     "runtime-endpoint: " BYOH_CONTAINERD_ENDPOINT "\n"

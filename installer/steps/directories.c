@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Folders that containerd, the kubelet and the agent expect, with the modes that they use
  * themselves. */
+#include <string.h>
+
 #include "bundle/base/cleanup.h"
 #include "installer/steps/steps-internal.h"
 
@@ -29,7 +31,9 @@ int byoh_step_directories(const struct byoh_plan_input *input, struct byoh_step 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		int rc;
 
-		if (!byoh_steps_brings(input, folders[i].needed_by))
+		if (!strcmp(folders[i].needed_by, BYOH_BIN_CONTAINERD)
+			    ? !byoh_steps_has_containerd(input)
+			    : !byoh_steps_brings(input, folders[i].needed_by))
 			continue;
 		rc = byoh_step_directory(step, folders[i].path, folders[i].mode, false, err);
 		if (rc)

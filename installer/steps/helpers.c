@@ -160,12 +160,26 @@ bool byoh_steps_version(const char *text, unsigned int *ret_major, unsigned int 
 	return read_number(&at, ret_minor);
 }
 
+static int adopted_version(const struct byoh_host *host, unsigned int *ret_major,
+			   unsigned int *ret_minor, struct byoh_error *err)
+{
+	if (byoh_steps_version(host->containerd_version, ret_major, ret_minor) && *ret_major >= 1)
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ENODATA,
+			 "which version %s is cannot be told%s, and its configuration depends on it; "
+			 "%sset containerd.existing: replace",
+			 host->containerd_program, host->live ? "" : " without running it",
+			 host->live ? "" : "install on the running host, or ");
+}
+
 int byoh_steps_containerd_version(const struct byoh_plan_input *input, unsigned int *ret_major,
 				  unsigned int *ret_minor, struct byoh_error *err)
 {
 	const struct byoh_component *component =
 		byoh_manifest_component(input->manifest, "containerd");
 
+	if (byoh_steps_adopts(input))
+		return adopted_version(input->host, ret_major, ret_minor, err);
 	if (!component || !component->version)
 		return byoh_fail(
 			err, BYOH_ERROR_FORMAT, EBADMSG,
@@ -238,7 +252,9 @@ int byoh_steps_kubelet_input(const struct byoh_plan_input *input, struct byoh_ku
 	rc = byoh_kubernetes_version_parse(input->manifest->kubernetes, &ret->version, err);
 	if (rc)
 		return rc;
-	ret->images_pinned =
-		byoh_images_can_be_pinned(&ret->version, containerd ? containerd->version : NULL);
+	ret->images_pinned = byoh_images_can_be_pinned(
+		&ret->version, byoh_steps_adopts(input) ? input->host->containerd_version :
+			       containerd		? containerd->version :
+							  NULL);
 	return byoh_steps_sandbox_image(input, &ret->sandbox_image, err);
 }

@@ -19,7 +19,7 @@ static bool is_needed(const struct byoh_plan_input *input, enum needed_for what)
 
 	switch (what) {
 	case FOR_CONTAINERS:
-		return node || byoh_steps_brings(input, BYOH_BIN_CONTAINERD);
+		return node || byoh_steps_has_containerd(input);
 	case FOR_NODE:
 		return node;
 	case FOR_IPVS:

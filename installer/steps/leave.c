@@ -75,10 +75,12 @@ int byoh_step_data(const struct byoh_plan_input *input, struct byoh_step *step, 
 
 	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD) && !byoh_steps_brings(input, BYOH_BIN_KUBELET))
 		return 0;
-	if (root && !byoh_leave_is_data(root))
+	if (root && !byoh_leave_is_data(root) && !byoh_steps_adopts(input))
 		rc = byoh_step_other(step, BYOH_ACTION_DATA, root, NULL, NULL, err);
 	for (size_t i = 0; i < ARRAY_SIZE(data_folders) && !rc; i++)
-		rc = byoh_step_other(step, BYOH_ACTION_DATA, data_folders[i], NULL, NULL, err);
+		if (!byoh_steps_adopts(input) || !strstr(data_folders[i], "/containerd"))
+			rc = byoh_step_other(step, BYOH_ACTION_DATA, data_folders[i], NULL, NULL,
+					     err);
 	return rc ? rc : byoh_step_sentence(step, err, "Note which folders of services are new");
 }
 
@@ -125,6 +127,12 @@ static bool runs_kubelet(const struct byoh_ledger *ledger)
 	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_BIN_KUBELET);
 }
 
+/* It stays, and so do containers of it that are not the kubelet's. */
+static bool adopted_containerd(const struct byoh_ledger *ledger)
+{
+	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_ADOPTED_PATH);
+}
+
 static int unmount(const struct byoh_ledger *ledger, struct byoh_step *step, struct byoh_error *err)
 {
 	int rc = byoh_step_other(step, BYOH_ACTION_UNMOUNT, "/run/netns/cni-", NULL, NULL, err);
@@ -147,8 +155,10 @@ int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step, st
 
 	for (int i = 0; i < 4 && !rc; i++)
 		rc = stop_units(ledger, step, i, err);
-	for (size_t i = 0; runs_containerd(ledger) && i < ARRAY_SIZE(control_groups) && !rc; i++)
-		rc = byoh_step_other(step, BYOH_ACTION_KILL, control_groups[i], NULL, NULL, err);
+	for (size_t i = 0; i < ARRAY_SIZE(control_groups) && !rc; i++)
+		if (runs_containerd(ledger) ||
+		    (adopted_containerd(ledger) && !strstr(control_groups[i], "containerd")))
+			rc = byoh_step_other(step, BYOH_ACTION_KILL, control_groups[i], NULL, NULL, err);
 	/* Made by the kubelet at run time, and systemd keeps it though nothing is in it. */
 	if (!rc && runs_kubelet(ledger))
 		rc = byoh_step_unit(step, "kubepods.slice", false, NULL, err);

@@ -78,9 +78,15 @@ int byoh_step_release_files(const struct byoh_plan_input *input, struct byoh_ste
 	char size[32];
 	for (size_t i = 0; i < input->index->file_count; i++) {
 		const struct byoh_file *file = &input->index->files[i];
+		bool left_out;
 		int rc;
 
 		if (belongs_to_images(file) || came_with_tool(input, file))
+			continue;
+		rc = byoh_steps_leaves_out(input, file, &left_out, err);
+		if (rc)
+			return rc;
+		if (left_out)
 			continue;
 		files += file->type != BYOH_FILE_DIRECTORY;
 		bytes += file->size;

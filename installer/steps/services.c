@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
-#include "installer/steps/steps-internal.h"
+#include "installer/steps/containerd-adopt.h"
 
 /* Folders whose labels follow from where they are; a file that was renamed into place keeps the
  * label of where it was made. /usr/local/bin is everybody's: of it only our files. */
@@ -37,7 +37,7 @@ static int relabel(struct byoh_step *step, const char *path, bool optional, stru
 int byoh_step_selinux(const struct byoh_plan_input *input, struct byoh_step *step,
 		      struct byoh_error *err)
 {
-	bool node = byoh_steps_brings(input, BYOH_BIN_CONTAINERD) ||
+	bool node = byoh_steps_has_containerd(input) ||
 		    byoh_steps_brings(input, BYOH_BIN_KUBELET);
 	int rc = 0;
 
@@ -46,8 +46,12 @@ int byoh_step_selinux(const struct byoh_plan_input *input, struct byoh_step *ste
 	for (size_t i = 0; i < input->index->file_count && !rc; i++) {
 		const struct byoh_file *file = &input->index->files[i];
 		CLEANUP_FREE char *path = NULL;
+		bool left_out;
 
-		if (file->type != BYOH_FILE_REGULAR)
+		rc = byoh_steps_leaves_out(input, file, &left_out, err);
+		if (rc)
+			return rc;
+		if (file->type != BYOH_FILE_REGULAR || left_out)
 			continue;
 		if (asprintf(&path, "/%s", file->path) < 0)
 			return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
@@ -68,7 +72,7 @@ int byoh_step_systemd(const struct byoh_plan_input *input, struct byoh_step *ste
 	int rc;
 
 	if (!byoh_steps_brings(input, BYOH_BIN_TOOL) &&
-	    !byoh_steps_brings(input, BYOH_BIN_CONTAINERD) &&
+	    !byoh_steps_has_containerd(input) &&
 	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) &&
 	    !byoh_steps_brings(input, BYOH_BIN_AGENT))
 		return 0;
@@ -82,16 +86,24 @@ int byoh_step_runtime(const struct byoh_plan_input *input, struct byoh_step *ste
 	static const char *const restart_on[] = {
 		BYOH_BIN_CONTAINERD,
 		BYOH_CONTAINERD_CONFIG,
+		BYOH_CONTAINERD_DROP_IN,
 		BYOH_UNIT_DIR "/containerd.service",
 		BYOH_UNIT_DIR "/containerd.service.d/20-byoh-slice.conf",
 		NULL,
 	};
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (!byoh_steps_has_containerd(input))
 		return 0;
 	rc = byoh_step_unit(step, "containerd.service", true, restart_on, err);
-	return rc ? rc : byoh_step_sentence(step, err, "Start containerd");
+	if (rc)
+		return rc;
+	if (byoh_steps_adopts(input))
+		return byoh_step_sentence(step, err, "Start the host's containerd, or restart it");
+	return byoh_step_sentence(step, err,
+				  byoh_steps_replaces(input)
+					  ? "Stop the containerd that is there and start the bundle's"
+					  : "Start containerd");
 }
 
 int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step,
@@ -99,7 +111,7 @@ int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step
 {
 	const struct byoh_manifest *manifest = input->manifest;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (!byoh_steps_has_containerd(input))
 		return 0;
 	for (size_t i = 0; i < manifest->image_count; i++) {
 		struct byoh_action *action;

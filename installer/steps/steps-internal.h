@@ -9,6 +9,7 @@
 
 #define BYOH_UNIT_DIR "/usr/local/lib/systemd/system"
 #define BYOH_BIN_CONTAINERD "/usr/local/bin/containerd"
+#define BYOH_BIN_RUNC "/usr/local/bin/runc"
 #define BYOH_BIN_KUBELET "/usr/local/bin/kubelet"
 #define BYOH_BIN_KUBE_PROXY "/usr/local/bin/kube-proxy"
 #define BYOH_BIN_AGENT "/usr/local/bin/byoh-hostagent"
@@ -57,6 +58,24 @@ BYOH_STEP_BUILDER(node);
 
 /* Does the bundle bring a file or link at this absolute path? */
 bool byoh_steps_brings(const struct byoh_plan_input *input, const char *path);
+/* containerd.existing: does the host's own containerd stay, and is set up for CRI; or does it make room
+ * for the bundle's? */
+bool byoh_steps_adopts(const struct byoh_plan_input *input);
+bool byoh_steps_replaces(const struct byoh_plan_input *input);
+/* Does a containerd serve this host, the bundle's or an adopted one? */
+bool byoh_steps_has_containerd(const struct byoh_plan_input *input);
+/* A file of the bundle that stays out, since the host has what it is for. */
+BYOH_MUST_CHECK int byoh_steps_leaves_out(const struct byoh_plan_input *input,
+					  const struct byoh_file *file, bool *ret,
+					  struct byoh_error *err);
+/* Where it keeps images and containers: the config's folder, or an adopted one's own. */
+BYOH_MUST_CHECK int byoh_steps_containerd_root(const struct byoh_plan_input *input, char **ret,
+					       struct byoh_error *err);
+/* The text of containerd's unit (NULL: none) and of each of its drop-ins. */
+BYOH_MUST_CHECK int byoh_steps_containerd_unit_texts(const struct byoh_host *host, const char *unit,
+						     int (*each)(const char *path, const char *text,
+								 struct byoh_error *err),
+						     struct byoh_error *err);
 /* Is the node to be one whose kubelet and kube-proxy this program configures, with what the bundle
  * brings? */
 bool byoh_steps_runs_kubelet(const struct byoh_plan_input *input);
@@ -104,7 +123,8 @@ BYOH_MUST_CHECK int byoh_steps_one_line(const char *value, const char *what,
 
 /* "v1.7.24~ds1-1": 1 and 7. False if it does not begin like a version. */
 bool byoh_steps_version(const char *text, unsigned int *ret_major, unsigned int *ret_minor);
-/* Of the containerd that the bundle brings; BYOH_ERROR_FORMAT if the manifest does not tell it. */
+/* Of the containerd that serves this host. BYOH_ERROR_FORMAT if the manifest does not tell that of the
+ * bundle's, BYOH_ERROR_PREFLIGHT if that of an adopted one cannot be told. */
 BYOH_MUST_CHECK int byoh_steps_containerd_version(const struct byoh_plan_input *input,
 						  unsigned int *ret_major, unsigned int *ret_minor,
 						  struct byoh_error *err);
@@ -142,12 +162,18 @@ struct byoh_containerd_input {
 	const char *root;
 	const char *sandbox_image; /* NULL: containerd's own default */
 	bool selinux;
+	const char *runc;    /* NULL: the first in PATH */
+	bool has_registries; /* the config has `registries` */
 	size_t registry_config_count; /* 1.x: credentials stand in the configuration */
 	const struct byoh_registry_config *registry_configs;
 };
 BYOH_MUST_CHECK int byoh_containerd_config(const struct byoh_containerd_input *input,
 					   struct byoh_buffer *ret, bool *ret_secret,
 					   struct byoh_error *err);
+/* An adopted one: its files and the drop-in, into the step. */
+BYOH_MUST_CHECK int byoh_step_adopt_containerd(const struct byoh_plan_input *input,
+					       const struct byoh_containerd_input *values,
+					       struct byoh_step *step, struct byoh_error *err);
 /* A TOML basic string, quotes included. */
 BYOH_MUST_CHECK int byoh_toml_quote(struct byoh_buffer *ret, const char *text,
 				    struct byoh_error *err);

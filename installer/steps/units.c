@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
 #include "installer/state.h"
 #include "installer/steps/steps-internal.h"
 
@@ -247,7 +248,7 @@ static int place_settle(const struct byoh_plan_input *input, struct byoh_step *s
 	if (!byoh_steps_brings(input, BYOH_BIN_TOOL))
 		return 0;
 	rc = place_settle_guards(input, step, err);
-	if (rc || !byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
+	if (rc || !byoh_steps_has_containerd(input))
 		return rc;
 	return place(input, step, "byoh-settle-images.service", settle_images_unit, true, err);
 }
@@ -313,13 +314,38 @@ static int place_kube_proxy(const struct byoh_plan_input *input, struct byoh_ste
 	return rc ? rc : place(input, step, "kube-proxy.path", path.data, true, err);
 }
 
+/* Its own unit starts it; where that is enabled already, the link stays as it is. */
+static int enable_adopted(const struct byoh_plan_input *input, struct byoh_step *step,
+			  struct byoh_error *err)
+{
+	static const char link[] = "/etc/systemd/system/multi-user.target.wants/containerd.service";
+	CLEANUP_BUFFER struct byoh_buffer target = { 0 };
+
+	if (byoh_read_link(input->host->root_fd, link, &target, NULL) == 0)
+		return byoh_step_link(step, link, byoh_buffer_text(&target), err);
+	return byoh_step_link(step, link, input->host->containerd_unit, err);
+}
+
+/* A unit in /etc hides ours: it goes, and comes back with an undo. */
+static int place_containerd(const struct byoh_plan_input *input, struct byoh_step *step,
+			    struct byoh_error *err)
+{
+	int rc = 0;
+
+	if (byoh_steps_adopts(input))
+		return enable_adopted(input, step, err);
+	if (byoh_steps_replaces(input))
+		rc = byoh_step_remove(step, "/etc/systemd/system/containerd.service", err);
+	return rc ? rc : place(input, step, "containerd.service", containerd_unit, true, err);
+}
+
 int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		    struct byoh_error *err)
 {
 	int rc = place_settle(input, step, err);
 
-	if (!rc && byoh_steps_brings(input, BYOH_BIN_CONTAINERD))
-		rc = place(input, step, "containerd.service", containerd_unit, true, err);
+	if (!rc && byoh_steps_has_containerd(input))
+		rc = place_containerd(input, step, err);
 	if (!rc && byoh_steps_runs_kubelet(input))
 		rc = place_bootstrap_kubelet(input, step, err);
 	else if (!rc && byoh_steps_brings(input, BYOH_BIN_KUBELET))
@@ -348,7 +374,8 @@ int byoh_step_slices(const struct byoh_plan_input *input, struct byoh_step *step
 	for (size_t i = 0; i < ARRAY_SIZE(services) && !rc; i++) {
 		char unit[64];
 
-		if (!byoh_steps_brings(input, binaries[i]))
+		if (i == 0 ? !byoh_steps_has_containerd(input)
+			   : !byoh_steps_brings(input, binaries[i]))
 			continue;
 		snprintf(unit, sizeof(unit), "%s.service.d/20-byoh-slice.conf", services[i]);
 		rc = place(input, step, unit, "[Service]\nSlice=runtime.slice\n", false, err);

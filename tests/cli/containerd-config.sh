@@ -1,6 +1,7 @@
 #!/bin/bash
 # Real containerds read the configuration that the installer writes for their version: Debian's own 1.x and
-# sid's 2.x, each started for a moment with its CRI plugin; and systemd reads the units.
+# sid's 2.x, each started for a moment with its CRI plugin; and the one that it makes of their own where they
+# are adopted. systemd reads the units.
 #
 #   containerd-config.sh [-h]
 set -euo pipefail
@@ -8,7 +9,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 : "${BYOH_BUNDLE:=$here/build/byoh-bundle}" "${BYOH_INSTALL:=$here/build/byoh-install}"
 
 case ${1:-} in
--h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0" && exit ;;
+-h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit ;;
 esac
 work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
@@ -118,6 +119,83 @@ boots() {
 	fi
 }
 
+# Configurations that hosts have.
+debians='version = 2
+
+[plugins]
+  [plugins."io.containerd.grpc.v1.cri"]
+    [plugins."io.containerd.grpc.v1.cri".cni]
+      bin_dir = "/usr/lib/cni"
+      conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "/var/lib/containerd/opt"
+'
+dockers='# a license
+
+disabled_plugins = ["cri"]
+
+#root = "/var/lib/containerd"
+'
+nvidias='version = 2
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.zfs"]
+imports = ["/etc/containerd/conf.d/*.toml"]
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "registry.lan/old:1"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "nvidia"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia.options]
+        BinaryName = "/usr/bin/nvidia-container-runtime"
+        SystemdCgroup = true
+'
+version_3='version = 3
+
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/docker/certs.d"
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["/usr/lib/cni"]
+'
+
+# adopt LABEL DEB CONFIGURATION WORD CONTAINERD...: a host with that package and configuration adopts it; WORD
+# is what has to be in the dump besides. The dump is made of a copy whose imports lie where they can be read.
+adopt() {
+	local label=$1 deb=$2 config=$3 word=$4 root=$work/adopt-$1 run=$work/run-$1 key
+	shift 4
+	mkdir -p "$root/etc" "$run" && dpkg -x "$deb" "$root"
+	printf '%s' "$config" >"$root/etc/containerd/config.toml"
+	if [[ $config = *conf.d* ]]; then
+		mkdir "$root/etc/containerd/conf.d"
+		printf 'version = 2\noom_score = -7\n' >"$root/etc/containerd/conf.d/9.toml"
+	fi
+	sed 's/^containerd: {/&existing: adopt, /' "$work/bundle-2.1.9/byoh.yaml" >"$run/byoh.yaml"
+	if ! "$BYOH_INSTALL" install --from "$work/bundle-2.1.9/x.bundle" --key "$work/key/public.pem" \
+		--config "$run/byoh.yaml" --root "$root" --yes >"$run/log" 2>&1; then
+		fail "$label-dump" "no installation" "$run/log"
+		return 0
+	fi
+	if [ ! -e "$root/usr/local/bin/kubelet" ] || [ -e "$root/usr/local/bin/containerd" ]; then
+		fail "$label-dump" "the wrong programs were brought" "$run/log"
+		return 0
+	fi
+	cp -r "$root/etc/containerd" "$run/"
+	sed -Ei "s,\"/etc/containerd/(byoh\*.toml|conf.d/),\"$run/containerd/\1,g" "$run/containerd/config.toml"
+	if ! "$@" --config "$run/containerd/config.toml" config dump >"$run/dump" 2>"$run/log"; then
+		fail "$label-dump" "containerd does not read it" "$run/log"
+		return 0
+	fi
+	for key in 'SystemdCgroup = true' 'registry.example/pause:3.10' /etc/containerd/certs.d /opt/cni/bin "$word"; do
+		grep -qF -- "$key" "$run/dump" || { fail "$label-dump" "the dump lacks \"$key\"" "$run/dump"; return 0; }
+	done
+	if grep -E '^disabled_plugins.*cri|registry.lan/old' "$run/dump" >"$run/why"; then
+		fail "$label-dump" "CRI is still off, or not set anew" "$run/why"
+		return 0
+	fi
+	pass "$label-dump"
+	boots "$label" "$run" "$@" --config "$run/containerd/config.toml"
+}
+
 step "a bundle for each containerd"
 "$BYOH_BUNDLE" keygen --out "$work/key" >"$work/keygen.log" 2>&1 || { fail key "keygen" "$work/keygen.log"; exit 1; }
 for version in 1.6.20~ds1-1+deb12u1 2.0.4 2.1.9; do
@@ -126,7 +204,11 @@ done
 
 step "Debian's containerd 1.x"
 if (cd "$work" && apt-get download containerd >"$work/apt.log" 2>&1) && dpkg -x "$work"/containerd_*.deb "$work/one"; then
-	read_config containerd-1 "$work/root-1.6.20~ds1-1+deb12u1" "$work/one/usr/bin/containerd"
+	one=("$work/one/usr/bin/containerd") deb=("$work"/containerd_*.deb)
+	read_config containerd-1 "$work/root-1.6.20~ds1-1+deb12u1" "${one[@]}"
+	adopt adopt-1-debian "${deb[0]}" "$debians" /var/lib/containerd/opt "${one[@]}"
+	adopt adopt-1-docker "${deb[0]}" "$dockers" 'disabled_plugins = []' "${one[@]}"
+	adopt adopt-1-nvidia "${deb[0]}" "$nvidias" 'default_runtime_name = "nvidia"' "${one[@]}"
 else
 	echo "SKIP containerd-1: the package cannot be had: $(tail -n 1 "$work/apt.log")"
 fi
@@ -144,6 +226,11 @@ if "$here/scripts/debian-source" --suite sid binary "$work/sid" containerd libc6
 	2.*) read_config containerd-2 "$work/root-2.1.9" "${two[@]}" ;;
 	*) echo "SKIP containerd-2: sid has containerd ${number:-of an unknown version}" ;;
 	esac
+	adopt adopt-2-debian "$work/sid/containerd.deb" "$debians" /var/lib/containerd/opt "${two[@]}"
+	adopt adopt-2-docker "$work/sid/containerd.deb" "$dockers" 'disabled_plugins = []' "${two[@]}"
+	adopt adopt-2-nvidia "$work/sid/containerd.deb" "$nvidias" "default_runtime_name = 'nvidia'" "${two[@]}"
+	adopt adopt-2-version-3 "$work/sid/containerd.deb" "$version_3" \
+		/etc/docker/certs.d:/etc/containerd/certs.d "${two[@]}"
 else
 	echo "SKIP containerd-2: the packages cannot be had: $(tail -n 1 "$work/sid.log")"
 fi

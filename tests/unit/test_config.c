@@ -162,7 +162,7 @@ static void test_no_config(void **state)
 	     "agent: {namespace: byoh, hostLabels: {site: default, empty: }, metrics: \"127.0.0.1:8080\"}\n" \
 	     "host: {hostname: node10, swap: true, ntp: [10.0.0.1, time.lan], slices: true,\n"  \
 	     "  hosts: {10.0.0.2: [api.lan, api], \"fd00::1\": six}}\n"                         \
-	     "containerd: {existing: adopt, root: /data/containerd, sandboxImage: \"registry.k8s.io/pause:3.9\"}\n" \
+	     "containerd: {existing: replace, root: /data/containerd, sandboxImage: \"registry.k8s.io/pause:3.9\"}\n" \
 	     "registries:\n"                                                                    \
 	     "  mirrors:\n"                                                                     \
 	     "    docker.io: {endpoint: [\"https://mirror.lan:5000\", \"http://[fd00::2]/v2\"], rewrite: {\"^library/(.*)\": \"m/$1\"}}\n" \
@@ -194,7 +194,7 @@ static void test_every_section(void **state)
 	assert_string_equal(config->host.ntp.items[1], "time.lan");
 	assert_string_equal(config->host.hosts.items[0].key, "10.0.0.2");
 	assert_string_equal(config->host.hosts.items[0].value, "api.lan api");
-	assert_int_equal(config->containerd.existing, BYOH_EXISTING_ADOPT);
+	assert_int_equal(config->containerd.existing, BYOH_EXISTING_REPLACE);
 	assert_string_equal(config->containerd.sandbox_image, "registry.k8s.io/pause:3.9");
 	assert_int_equal(config->mirror_count, 2);
 	assert_string_equal(config->mirrors[0].registry, "docker.io");
@@ -326,6 +326,7 @@ static const struct {
 	{ "join: {mode: tlsBootstrap}\nnode: {ip: 127.0.0.1}\n", "\"ip\" must be" },
 	{ "join: {mode: tlsBootstrap}\nnode: {maxPods: 0}\n", "\"maxPods\" must be from 1" },
 	{ "containerd: {root: data}\n", "\"root\" must be an absolute path" },
+	{ "containerd: {existing: adopt, root: /data}\n", "no effect with" },
 	{ "containerd: {root: /a/../b}\n", "\"root\" must be an absolute path" },
 	{ "containerd: {root: \"/a\\\"b\"}\n", "\"root\" must be an absolute path" },
 	{ "containerd: {sandboxImage: registry.k8s.io/pause}\n", "\"sandboxImage\" must be" },

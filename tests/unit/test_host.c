@@ -146,6 +146,82 @@ static void test_foreign_runtime(void **state)
 	}
 }
 
+static void test_what_was_adopted_is_not_ours(void **state)
+{
+	const struct test_root *root = *state;
+	CLEANUP_HOST struct byoh_host *host = NULL, *later = NULL;
+
+	test_root_put(root, "/usr/local/bin/containerd", "", 0755);
+	test_root_put(root, "/usr/local/lib/systemd/system/containerd.service", "", 0644);
+	test_root_put(root, BYOH_STATE_PATH, "{}\n", 0600);
+	host = gather(root);
+	assert_null(host->containerd_path);
+	assert_string_equal(host->adopted, "");
+	test_root_put(root, BYOH_ADOPTED_PATH, "/usr/local/bin/containerd\n/usr/local/lib/systemd/system/containerd.service\n", 0600);
+	later = gather(root);
+	assert_string_equal(later->containerd_program, "/usr/local/bin/containerd");
+	assert_string_equal(later->containerd_unit, "/usr/local/lib/systemd/system/containerd.service");
+	assert_string_equal(later->containerd_version, "");
+	assert_null(later->docker_path);
+}
+
+/* Below a root nothing of it is run. */
+static void test_the_version_of_a_runtime(void **state)
+{
+	static const char status[] =
+		"Package: a\nStatus: install ok installed\nVersion: 1\n\n"
+		"Package: containerd.io\nArchitecture: amd64\nStatus: deinstall ok config-files\nVersion: 9:1\n\n"
+		"Package: containerd\nDescription: x\n Package: b\nStatus: install ok installed\n"
+		"Version: 2:1.6.20~ds1-1+deb12u1\n\nPackage: z\nStatus: install ok installed\n";
+	static const struct {
+		const char *program, *version;
+	} rows[] = {
+		{ "#!/bin/sh\necho containerd x 1.7.1 y", "" },
+		{ "ELF github.com/containerd/containerd/services/x", "1.0" },
+		{ "ELF github.com/containerd/containerd/services/x /runtime.v1.RuntimeService/Version", "1.6" },
+		{ "ELF github.com/containerd/containerd/v2/x /runtime.v1.RuntimeService/Version", "2.0" },
+		{ "ELF toml:\"bin_dirs\" github.com/containerd/containerd/v2/x", "2.1" },
+	};
+	const struct test_root *root = *state;
+	CLEANUP_HOST struct byoh_host *packaged = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_HOST struct byoh_host *host = NULL;
+
+		test_root_put(root, "/usr/bin/containerd", rows[i].program, 0755);
+		host = gather(root);
+		assert_string_equal(host->containerd_version, rows[i].version);
+		assert_int_equal(host->containerd_version_is_floor, rows[i].version[0] != 0);
+	}
+	assert_null(byoh_host_dpkg_version(status, "containerd.io"));
+	assert_null(byoh_host_dpkg_version(status, "z"));
+	test_root_put(root, "/var/lib/dpkg/status", status, 0644);
+	test_root_put(root, "/var/lib/dpkg/info/containerd.list", "/.\n/usr/bin/containerd-x\n/usr/bin/containerd\n", 0644);
+	packaged = gather(root);
+	assert_string_equal(packaged->containerd_version, "1.6.20~ds1-1+deb12u1");
+	assert_false(packaged->containerd_version_is_floor);
+}
+
+/* A mark that two reads share is seen. */
+static void test_a_mark_between_reads_is_found(void **state)
+{
+	static const char mark[] = "github.com/containerd/containerd/v2/";
+	const size_t size = (2u << 20) + 100, places[] = { (1u << 20) - 10, (2u << 20) - 100, size - sizeof(mark) };
+	const struct test_root *root = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		CLEANUP_HOST struct byoh_host *host = NULL;
+		CLEANUP_FREE char *program = calloc(1, size);
+
+		assert_non_null(program);
+		memcpy(program + places[i], mark, strlen(mark));
+		assert_int_equal(byoh_make_directories(root->fd, "/usr/bin", 0755, NULL), 0);
+		assert_int_equal(byoh_write_file(root->fd, "/usr/bin/containerd", program, size, 0755, NULL), 0);
+		host = gather(root);
+		assert_string_equal(host->containerd_version, "2.0");
+	}
+}
+
 static void test_unit_directory(void **state)
 {
 	const struct test_root *root = *state;
@@ -296,6 +372,9 @@ int main(void)
 		WITH_ROOT(test_names),
 		WITH_ROOT(test_iptables_of_ours_is_none),
 		WITH_ROOT(test_foreign_runtime),
+		WITH_ROOT(test_what_was_adopted_is_not_ours),
+		WITH_ROOT(test_the_version_of_a_runtime),
+		WITH_ROOT(test_a_mark_between_reads_is_found),
 		WITH_ROOT(test_unit_directory),
 		WITH_ROOT(test_links_stay_inside),
 		WITH_ROOT(test_programs),

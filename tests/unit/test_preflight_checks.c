@@ -79,14 +79,56 @@ static void test_runtime(void **state)
 	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, NULL);
 	f->host.containerd_path = (char *)"/usr/bin/containerd";
 	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "/usr/bin/containerd");
-	f->config.containerd.existing = BYOH_EXISTING_ADOPT;
-	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "adopt is not in this release");
-	f->config.containerd.existing = BYOH_EXISTING_REPLACE;
-	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "replace is not in this release");
-	f->config.containerd.existing = BYOH_EXISTING_REFUSE;
 	f->host.containerd_path = NULL;
 	preflight_use_node_files(f, "usr/local/bin/containerd");
 	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "no containerd");
+}
+
+static void test_an_adopted_runtime(void **state)
+{
+	struct preflight_fixture *f = *state;
+
+	f->config.containerd.existing = BYOH_EXISTING_ADOPT;
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, "no other one");
+	/* docker without a containerd.service is none that can be adopted. */
+	f->host.containerd_path = f->host.docker_path = (char *)"/usr/bin/dockerd";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "/usr/bin/dockerd");
+	f->host.containerd_path = f->host.containerd_program = (char *)"/usr/bin/containerd";
+	f->host.containerd_version = (char *)"1.6.20~ds1";
+	f->host.adopted = (char *)"";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "no containerd.service");
+	f->host.containerd_unit = (char *)"/usr/lib/systemd/system/containerd.service";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, "/usr/bin/containerd 1.6.20~ds1 is adopted, and docker");
+	test_root_put(&f->root, "/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", 0644);
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, NULL);
+	preflight_expect(f, "cri-disabled", BYOH_CHECK_PASS, "it will be on");
+	f->manifest.kubernetes = (char *)"v1.36.0";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_WARN, "containerd 2.2 or newer");
+	test_root_put(&f->root, "/etc/containerd/config.toml", "disabled_plugins = \"cri\"\n", 0644);
+	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "config.toml: line 1:");
+}
+
+static void test_a_replaced_runtime(void **state)
+{
+	struct preflight_fixture *f = *state;
+
+	f->config.containerd.existing = BYOH_EXISTING_REPLACE;
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, "no other one");
+	f->host.containerd_path = (char *)"/usr/bin/containerd";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, "/usr/bin/containerd makes room");
+	test_root_put(&f->root, "/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n", 0644);
+	preflight_expect(f, "cri-disabled", BYOH_CHECK_PASS, "it will be on");
+	f->host.docker_path = (char *)"/usr/bin/dockerd";
+	preflight_expect(f, "container-runtime", BYOH_CHECK_PASS, NULL);
+	test_root_put(&f->root, "/etc/systemd/system/multi-user.target.wants/docker.service", "", 0644);
+	preflight_expect(f, "container-runtime", BYOH_CHECK_WARN, "docker starts at boot");
+	f->host.docker_active = true;
+	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "docker runs");
+	f->host.docker_active = false;
+	test_root_put(&f->root, "/etc/systemd/system/containerd.service.d/proxy.conf", "[Service]\nEnvironment=A=ExecStart=\n", 0644);
+	preflight_expect(f, "container-runtime", BYOH_CHECK_WARN, NULL);
+	test_root_put(&f->root, "/etc/systemd/system/containerd.service.d/x.conf", "[Service]\nExecStart=\nExecStart=/x\n", 0644);
+	preflight_expect(f, "container-runtime", BYOH_CHECK_FAIL, "containerd.service.d/x.conf changes the command");
 }
 
 static void test_join_mode(void **state)
@@ -518,6 +560,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FIXTURE(test_files_in_the_way),
 		WITH_FIXTURE(test_runtime),
+		WITH_FIXTURE(test_an_adopted_runtime),
+		WITH_FIXTURE(test_a_replaced_runtime),
 		WITH_FIXTURE(test_join_mode),
 		WITH_FIXTURE(test_iptables_and_images),
 		WITH_FIXTURE(test_system),
