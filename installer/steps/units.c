@@ -224,7 +224,9 @@ static int place_settle_guards(const struct byoh_plan_input *input, struct byoh_
 	for (size_t i = 0; i < ARRAY_SIZE(guarded) && !rc; i++) {
 		char unit[64];
 
-		if (!byoh_steps_brings(input, guarded[i].binary))
+		/* An adopted containerd holds others' containers, which do not wait for us. */
+		if (!byoh_steps_brings(input, guarded[i].binary) ||
+		    (i == 0 && byoh_steps_adopts(input)))
 			continue;
 		snprintf(unit, sizeof(unit), "%s.d/05-byoh-settle.conf", guarded[i].unit);
 		rc = place(input, step, unit,

@@ -90,6 +90,8 @@ static void only_what_the_host_lacks_comes(void **state)
 	get(BYOH_ACTION_FILE, "/etc/crictl.yaml");
 	assert_null(find(BYOH_ACTION_FILE, UNITS "containerd.service"));
 	get(BYOH_ACTION_FILE, UNITS "byoh-settle-images.service");
+	get(BYOH_ACTION_FILE, UNITS "kubelet.service.d/05-byoh-settle.conf");
+	assert_null(find(BYOH_ACTION_FILE, UNITS "containerd.service.d/05-byoh-settle.conf"));
 	get(BYOH_ACTION_IMAGE, "registry.example/pause:3.10");
 	f.host.selinux_enabled = true;
 	plan();
