@@ -62,6 +62,7 @@ struct byoh_action {
 	bool pinned;			/* image: protected from garbage collection where containerd can */
 	bool create_only;		/* file: an existing file is left as it is (a template others own) */
 	bool gives_back;		/* a part of the host as it was: the ledger forgets the subject */
+	bool by_agent;			/* the agent's doing, not damage: see byoh_node_excuse */
 	bool owned;			/* directory: it belongs to uid and gid instead of root */
 	uid_t uid;
 	gid_t gid;

@@ -127,6 +127,22 @@ int byoh_integrity_open(const struct byoh_host *host, struct byoh_integrity *ret
 	return r;
 }
 
+int byoh_integrity_find_previous(const struct byoh_host *host, const struct byoh_state *installed,
+				 struct byoh_state **ret, const char **ret_id, struct byoh_error *err)
+{
+	char path[256];
+
+	*ret = NULL;
+	*ret_id = NULL;
+	if (!installed->previous_id)
+		return 0;
+	snprintf(path, sizeof(path), RELEASES "/%.64s/bundle", installed->previous_id);
+	if (!byoh_exists_beneath(host->root_fd, path))
+		return 0;
+	*ret_id = installed->previous_id;
+	return byoh_state_read_previous(host, ret, err);
+}
+
 /* The bar counts through all of them. */
 struct share {
 	const struct byoh_progress *progress;

@@ -5,6 +5,7 @@
 
 #include "bundle/bundle.h"
 #include "installer/ledger.h"
+#include "installer/state.h"
 
 struct byoh_damage {
 	char *path; /* below the root */
@@ -33,6 +34,11 @@ BYOH_MUST_CHECK int byoh_integrity_check_bundles(struct byoh_integrity *integrit
 BYOH_MUST_CHECK int byoh_integrity_check_images(struct byoh_integrity *integrity,
 						const struct byoh_host *host,
 						const struct byoh_ledger *ledger, struct byoh_error *err);
+/* The release that `rollback` would go back to: *ret_id is NULL where its bundle is not here. */
+BYOH_MUST_CHECK int byoh_integrity_find_previous(const struct byoh_host *host,
+						 const struct byoh_state *installed,
+						 struct byoh_state **ret, const char **ret_id,
+						 struct byoh_error *err);
 void byoh_integrity_release(struct byoh_integrity *integrity);
 
 #endif

@@ -82,8 +82,9 @@ struct byoh_plan_verdict byoh_report_drift(const struct byoh_session *session, F
 
 			count(action, &verdict);
 			if (is_drifted(action))
-				fprintf(out, "drift: %s %s is %s%s\n", byoh_action_kind_name(action->kind),
-					action->subject, byoh_report_word(action, session->images_unknown),
+				fprintf(out, "%s: %s %s is %s%s\n", action->by_agent ? "reset" : "drift",
+					byoh_action_kind_name(action->kind), action->subject,
+					byoh_report_word(action, session->images_unknown),
 					is_unknown(action, session->images_unknown) ? ": " IMAGES_UNKNOWN : "");
 		}
 	}
@@ -131,6 +132,7 @@ static void add_action(const struct byoh_session *session, const struct byoh_ste
 	byoh_json_field_string(json, "state", byoh_report_word(action, session->images_unknown));
 	if (is_unknown(action, session->images_unknown))
 		byoh_json_field_string(json, "reason", IMAGES_UNKNOWN);
+	byoh_json_field_string(json, "cause", action->by_agent ? "agent" : "unknown");
 	byoh_json_end_object(json);
 }
 
@@ -163,8 +165,9 @@ static void add_steps(const struct byoh_session *session, struct byoh_json *json
 	}
 }
 
-int byoh_report_status_json(const struct byoh_session *session, struct byoh_buffer *ret,
-			    struct byoh_plan_verdict *ret_verdict, struct byoh_error *err)
+int byoh_report_status_json(const struct byoh_session *session, const struct byoh_report_node *node,
+			    struct byoh_buffer *ret, struct byoh_plan_verdict *ret_verdict,
+			    struct byoh_error *err)
 {
 	const struct byoh_state *state = session->state;
 	struct byoh_json json = byoh_json_to(ret);
@@ -176,7 +179,9 @@ int byoh_report_status_json(const struct byoh_session *session, struct byoh_buff
 	byoh_json_field_string(&json, "version", state->version);
 	byoh_json_field_string(&json, "kubernetes", state->kubernetes);
 	byoh_json_field_string(&json, "joinMode", state->join_mode);
+	byoh_json_field_u64(&json, "installedAt", state->installed_at);
 	byoh_json_field_bool(&json, "settled", state->settled);
+	byoh_report_node_json(node, &json);
 	byoh_json_key(&json, "drift");
 	byoh_report_drift_json(session, &json, ret_verdict);
 	byoh_json_key(&json, "steps");

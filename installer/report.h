@@ -10,6 +10,7 @@
 #include "bundle/base/json.h"
 #include "installer/preflight/preflight.h"
 #include "installer/session.h"
+#include "installer/steps/node-state.h"
 #include "installer/transaction.h"
 
 void byoh_report_line(const struct byoh_session *session, const char *fmt, ...) BYOH_PRINTF(2, 3);
@@ -58,7 +59,19 @@ void byoh_report_drift_json(const struct byoh_session *session, struct byoh_json
 			    struct byoh_plan_verdict *ret);
 /* Each step with how it stands. */
 void byoh_report_steps(const struct byoh_session *session, FILE *out);
-BYOH_MUST_CHECK int byoh_report_status_json(const struct byoh_session *session, struct byoh_buffer *ret,
+
+/* What became of the installed host, beside its plan (report-node.c). */
+struct byoh_report_node {
+	const struct byoh_node_state *state;
+	const char *previous_id;	     /* NULL: no release to go back to */
+	const struct byoh_state *previous; /* NULL: unknown */
+};
+void byoh_report_node(const struct byoh_report_node *node, FILE *out);
+/* Fields of the object that has begun. */
+void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json *json);
+/* Documented in docs/man/byoh-install.8: a stable form. */
+BYOH_MUST_CHECK int byoh_report_status_json(const struct byoh_session *session,
+					    const struct byoh_report_node *node, struct byoh_buffer *ret,
 					    struct byoh_plan_verdict *ret_verdict, struct byoh_error *err);
 
 /* Writes a result to stdout, whole or an error. */

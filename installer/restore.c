@@ -232,6 +232,8 @@ static int build_paths(const struct byoh_restore_input *input, struct byoh_step 
 	for (size_t i = input->ledger->count; i > 0 && r == 0; i--)
 		if (input->ledger->origins[i - 1].before.kind == BYOH_ACTION_DIRECTORY)
 			r = give_back_directory(&input->ledger->origins[i - 1], step, err);
+	if (r == 0)
+		r = byoh_leave_ca_bundle(input->host, step, err);
 	return r < 0 ? r : byoh_step_sentence(step, err, "Give back files and folders");
 }
 

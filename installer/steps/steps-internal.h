@@ -48,6 +48,7 @@ BYOH_STEP_BUILDER(slices);
 BYOH_STEP_BUILDER(iptables);
 BYOH_STEP_BUILDER(cni);
 BYOH_STEP_BUILDER(kubernetes);
+BYOH_STEP_BUILDER(ca_bundle);
 BYOH_STEP_BUILDER(agent);
 BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);

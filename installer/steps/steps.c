@@ -28,6 +28,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "iptables", byoh_step_iptables },
 	{ "cni", byoh_step_cni },
 	{ "kubernetes", byoh_step_kubernetes },
+	{ "ca-bundle", byoh_step_ca_bundle },
 	{ "agent", byoh_step_agent },
 	{ "kubelet-flags", byoh_step_kubelet_flags },
 	{ "selinux", byoh_step_selinux },

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "bundle/base/json.h"
+#include "installer/integrity.h"
 #include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
@@ -34,20 +35,39 @@ static void tell_release(const struct byoh_session *session)
 		puts("not settled: services and images wait for the next boot");
 }
 
-static int tell(struct byoh_session *session, struct byoh_error *err)
+static int tell_json(const struct byoh_session *session, const struct byoh_report_node *node,
+		     struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	struct byoh_plan_verdict verdict;
-	int r;
+	int r = byoh_report_status_json(session, node, &text, &verdict, err);
 
+	if (r == 0)
+		r = byoh_report_result(&text, err);
+	return r < 0 ? r : verdict.drifted ? 7 : 0;
+}
+
+static int tell(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_STATE struct byoh_state *previous = NULL;
+	struct byoh_report_node node = {0};
+	struct byoh_plan_verdict verdict;
+	struct byoh_node_state state;
+	int r = byoh_node_look(session->host, session->config, &state, err);
+
+	if (r == 0)
+		r = byoh_integrity_find_previous(session->host, session->state, &previous, &node.previous_id,
+						 err);
+	if (r < 0)
+		return r;
+	node.state = &state;
+	node.previous = previous;
 	byoh_report_ask_images(session);
-	if (session->options.json) {
-		r = byoh_report_status_json(session, &text, &verdict, err);
-		if (r == 0)
-			r = byoh_report_result(&text, err);
-		return r < 0 ? r : verdict.drifted ? 7 : 0;
-	}
+	byoh_node_excuse(&state, session->plan);
+	if (session->options.json)
+		return tell_json(session, &node, err);
 	tell_release(session);
+	byoh_report_node(&node, stdout);
 	verdict = byoh_report_drift(session, stdout);
 	byoh_report_steps(session, stdout);
 	return verdict.drifted ? 7 : 0;
@@ -72,5 +92,5 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_status = {
-	"status", "[--json]", "Show the installed release and what drifted from it (exit code 7).", "", 0, run,
+	"status", "[--json]", "Show the installed release, its services, agent and node, and what drifted (exit code 7).", "", 0, run,
 };

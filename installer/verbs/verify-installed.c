@@ -30,6 +30,7 @@ static int read_files(struct byoh_session *session, struct byoh_error *err)
 {
 	struct byoh_bar bar = byoh_bar_start("Files", session->options.quiet || session->options.json);
 	struct byoh_progress progress = { byoh_bar_report, &bar, session->cancel };
+	struct byoh_node_state state;
 	int r;
 
 	session->thorough = session->looks_only = true;
@@ -37,8 +38,12 @@ static int read_files(struct byoh_session *session, struct byoh_error *err)
 	r = byoh_session_make_plan(session, err);
 	session->progress = session->plan_input.progress = NULL;
 	byoh_bar_finish(&bar);
+	if (r < 0)
+		return r;
+	byoh_report_ask_images(session);
+	r = byoh_node_look(session->host, session->config, &state, err);
 	if (r == 0)
-		byoh_report_ask_images(session);
+		byoh_node_excuse(&state, session->plan);
 	return r;
 }
 

@@ -94,13 +94,17 @@ static void json_has_the_same_words(void **state)
 {
 	struct byoh_plan plan = { ARRAY_SIZE(steps), steps };
 	struct byoh_state installed = { .release_id = (char[]){ "0" } };
+	struct byoh_node_state state_of_node = { .node = "joined", .certificate = "valid",
+						 .certificate_expires = 1893456000, .service_count = 1,
+						 .services = { { "kubelet", "running" } } };
+	struct byoh_report_node node = { .state = &state_of_node };
 	struct byoh_session session = { .plan = &plan, .state = &installed, .images_unknown = true };
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	struct byoh_error err = BYOH_ERROR_INIT;
 	struct byoh_plan_verdict verdict;
 
 	(void)state;
-	assert_int_equal(byoh_report_status_json(&session, &text, &verdict, &err), 0);
+	assert_int_equal(byoh_report_status_json(&session, &node, &text, &verdict, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
 		char field[64];
 
@@ -111,6 +115,9 @@ static void json_has_the_same_words(void **state)
 	assert_non_null(strstr(text.data, "\"unknown\""));
 	assert_non_null(strstr(text.data, "\"containerd does not answer\""));
 	assert_non_null(strstr(text.data, "\"at boot\""));
+	assert_non_null(strstr(text.data, "\"certificateExpires\": \"2030-01-01T00:00:00Z\""));
+	assert_non_null(strstr(text.data, "\"kubelet\": \"running\""));
+	assert_non_null(strstr(text.data, "\"previous\": null"));
 	assert_int_equal(verdict.drifted, 8);
 }
 

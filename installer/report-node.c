@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What became of an installed host, in words and in JSON: services, agent, node, trust store. */
+#include <string.h>
+#include <time.h>
+
+#include "installer/report.h"
+
+#define DAY 86400
+#define SOON (30 * DAY)
+
+static const struct sentence {
+	const char *word, *text;
+} agent_sentences[] = {
+	{ "waiting", "waits for credentials: bring them with `byoh-install join`" },
+	{ "unregistered", "has not asked the management cluster yet" },
+	{ "requested", "has asked for its certificate: the management cluster has to approve the request" },
+	{ "registered", "is registered" },
+	{ NULL, NULL },
+}, node_sentences[] = {
+	{ "prepared", "prepared, joins nothing" },
+	{ "waiting", "waits for credentials: bring them with `byoh-install join`" },
+	{ "unclaimed", "no cluster has claimed this host" },
+	{ "joining", "is about to join its cluster" },
+	{ "joined", "joined its cluster" },
+	{ "reset", "the agent has reset this host; `byoh-install repair` makes it ready for the next claim" },
+	{ NULL, NULL },
+};
+
+static const char *sentence_of(const struct sentence *sentences, const char *word)
+{
+	for (; sentences->word; sentences++)
+		if (strcmp(sentences->word, word) == 0)
+			return sentences->text;
+	return word;
+}
+
+static void format_time(uint64_t seconds, char ret[32])
+{
+	time_t time = (time_t)seconds;
+	struct tm parts;
+
+	if (!gmtime_r(&time, &parts) || !strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &parts))
+		ret[0] = '\0';
+}
+
+static void tell_previous(const struct byoh_report_node *node, FILE *out)
+{
+	if (!node->previous_id)
+		return;
+	if (node->previous && node->previous->name)
+		fprintf(out, "before: %s %s; `byoh-install rollback` goes back to it\n", node->previous->name,
+			node->previous->version ? node->previous->version : "");
+	else
+		fprintf(out, "before: %s; `byoh-install rollback` goes back to it\n", node->previous_id);
+}
+
+static void tell_services(const struct byoh_node_state *state, FILE *out)
+{
+	for (size_t i = 0; i < state->service_count; i++)
+		fprintf(out, "%s%s %s%s", i ? ", " : "services: ", state->services[i].name,
+			state->services[i].state, i + 1 == state->service_count ? "\n" : "");
+}
+
+/* Clocks of hosts without a network are often wrong: the date stands there to be looked at. */
+static void tell_certificate(const struct byoh_node_state *state, FILE *out)
+{
+	uint64_t now = (uint64_t)time(NULL);
+	char until[32];
+
+	if (!state->certificate)
+		return;
+	if (!state->certificate_expires) {
+		fputs("certificate: the kubelet's cannot be read\n", out);
+		return;
+	}
+	format_time(state->certificate_expires, until);
+	if (state->certificate_expires <= now)
+		fprintf(out, "certificate: the kubelet's expired at %s; with `byoh-install join` it gets another\n",
+			until);
+	else
+		fprintf(out, "certificate: the kubelet's is valid until %s%s\n", until,
+			state->certificate_expires - now < SOON ? ", and should have been renewed" : "");
+}
+
+void byoh_report_node(const struct byoh_report_node *node, FILE *out)
+{
+	const struct byoh_node_state *state = node->state;
+
+	tell_previous(node, out);
+	tell_services(state, out);
+	if (state->agent)
+		fprintf(out, "agent: %s\n", sentence_of(agent_sentences, state->agent));
+	if (state->service_count)
+		fprintf(out, "node: %s\n", sentence_of(node_sentences, state->node));
+	tell_certificate(state, out);
+	if (state->ca_bundle && strcmp(state->ca_bundle, "replaced") == 0)
+		fputs("trust: the system's CA certificates were replaced, as the agent does when a cluster claims the "
+		      "host; `byoh-install repair`, or `update-ca-certificates`, brings them back\n", out);
+}
+
+static void add_previous(const struct byoh_report_node *node, struct byoh_json *json)
+{
+	byoh_json_key(json, "previous");
+	if (!node->previous_id) {
+		byoh_json_string(json, NULL);
+		return;
+	}
+	byoh_json_begin_object(json);
+	byoh_json_field_string(json, "id", node->previous_id);
+	byoh_json_field_string(json, "name", node->previous ? node->previous->name : NULL);
+	byoh_json_field_string(json, "version", node->previous ? node->previous->version : NULL);
+	byoh_json_field_string(json, "kubernetes", node->previous ? node->previous->kubernetes : NULL);
+	byoh_json_end_object(json);
+}
+
+void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json *json)
+{
+	const struct byoh_node_state *state = node->state;
+	char until[32];
+
+	add_previous(node, json);
+	byoh_json_field_bool(json, "rollback", node->previous_id != NULL);
+	byoh_json_key(json, "services");
+	byoh_json_begin_object(json);
+	for (size_t i = 0; i < state->service_count; i++)
+		byoh_json_field_string(json, state->services[i].name, state->services[i].state);
+	byoh_json_end_object(json);
+	byoh_json_field_string(json, "agent", state->agent);
+	byoh_json_field_string(json, "node", state->node);
+	byoh_json_field_string(json, "certificate", state->certificate);
+	if (state->certificate_expires)
+		format_time(state->certificate_expires, until);
+	byoh_json_field_string(json, "certificateExpires", state->certificate_expires ? until : NULL);
+	byoh_json_field_string(json, "caBundle", state->ca_bundle);
+}

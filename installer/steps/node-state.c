@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "installer/steps/node-state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/actions/actions.h"
+#include "installer/credentials.h"
+#include "installer/kubeconfig.h"
+#include "installer/run.h"
+#include "installer/steps/steps-internal.h"
+
+#define CLIENT_CERTIFICATE "/var/lib/kubelet/pki/kubelet-client-current.pem"
+#define CERTIFICATE_MAX ((size_t)1 << 20)
+#define AGENT_KUBELET_UNIT "/etc/systemd/system/kubelet.service"
+#define AGENT_KEY "/var/lib/byoh/byoh-client.key.tmp" /* until its certificate has come */
+
+/* What a reset of the agent takes away with all in it, and its next claim makes anew. */
+static const char *const wiped[] = {
+	"/etc/kubernetes", "/var/lib/kubelet", "/var/lib/kube-proxy", "/var/lib/etcd", "/run/kubernetes",
+};
+
+/*
+ * Services
+ */
+
+static bool says(const struct byoh_buffer *text, const char *line)
+{
+	size_t length = strlen(line);
+
+	for (const char *at = byoh_buffer_text(text); (at = strstr(at, line)); at += length)
+		if ((at == text->data || at[-1] == '\n') && (at[length] == '\n' || !at[length]))
+			return true;
+	return false;
+}
+
+/* Held back by a condition, or never asked to run: others start it when its time comes. */
+static bool is_waiting(const struct byoh_buffer *shown)
+{
+	return says(shown, "ConditionTimestampMonotonic=0") || says(shown, "ConditionResult=no");
+}
+
+static const char *service_word(const struct byoh_buffer *shown)
+{
+	if (says(shown, "ActiveState=active") || says(shown, "ActiveState=reloading"))
+		return "running";
+	if (says(shown, "SubState=auto-restart") || says(shown, "ActiveState=failed"))
+		return "failed";
+	if (says(shown, "ActiveState=activating"))
+		return "starting";
+	return is_waiting(shown) ? "waiting" : "stopped";
+}
+
+static const char *ask_systemd(const char *unit)
+{
+	CLEANUP_BUFFER struct byoh_buffer shown = { 0 };
+	const char *const argv[] = { "systemctl", "show", "--property=ActiveState,SubState,ConditionResult",
+				     "--property=ConditionTimestampMonotonic", "--", unit, NULL };
+	const struct byoh_run run = { .argv = argv, .output = &shown, .timeout_seconds = 60 };
+
+	return byoh_run_checked(&run, NULL) < 0 ? "unknown" : service_word(&shown);
+}
+
+static bool is_enabled(const struct byoh_host *host, const char *unit)
+{
+	char link[128];
+
+	snprintf(link, sizeof(link), "/etc/systemd/system/multi-user.target.wants/%s", unit);
+	return byoh_steps_exists(host, link);
+}
+
+static void look_at_services(const struct byoh_host *host, struct byoh_node_state *ret)
+{
+	static const struct {
+		const char *name, *unit;
+	} services[BYOH_SERVICES_MAX] = {
+		{ "containerd", "containerd.service" },
+		{ "kubelet", "kubelet.service" },
+		{ "kube-proxy", "kube-proxy.service" },
+		{ "agent", "byoh-hostagent.service" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+		struct byoh_service_state *service = &ret->services[ret->service_count];
+
+		if (!byoh_steps_unit_exists(host, services[i].unit))
+			continue;
+		service->name = services[i].name;
+		if (host->systemd_running)
+			service->state = ask_systemd(services[i].unit);
+		else
+			service->state = is_enabled(host, services[i].unit) ? "at boot" : "waiting";
+		ret->service_count++;
+	}
+}
+
+/*
+ * The kubelet's certificate
+ */
+
+static void free_certificate(X509 **certificate)
+{
+	X509_free(*certificate);
+}
+
+static void free_bio(BIO **bio)
+{
+	BIO_free(*bio);
+}
+
+bool byoh_certificate_expiry(const char *pem, size_t size, uint64_t *ret)
+{
+	CLEANUP(free_bio) BIO *bio = size < CERTIFICATE_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
+	CLEANUP(free_certificate) X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	struct tm end = { 0 };
+	time_t time;
+
+	if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+		return false;
+	time = timegm(&end);
+	*ret = time < 0 ? 0 : (uint64_t)time;
+	return true;
+}
+
+static void look_at_certificate(const struct byoh_host *host, struct byoh_node_state *ret)
+{
+	CLEANUP_SECRET_BUFFER struct byoh_buffer pem = { 0 }; /* the key is in it too */
+	int rc = byoh_host_read(host->root_fd, CLIENT_CERTIFICATE, CERTIFICATE_MAX, &pem, NULL);
+
+	if (rc == -ENOENT)
+		return;
+	ret->certificate = "unreadable";
+	if (rc < 0 || !byoh_certificate_expiry(byoh_buffer_text(&pem), pem.size, &ret->certificate_expires))
+		return;
+	ret->certificate = ret->certificate_expires > (uint64_t)time(NULL) ? "valid" : "expired";
+}
+
+/*
+ * The agent and the node
+ */
+
+static const char *agent_word(const struct byoh_host *host)
+{
+	if (byoh_steps_exists(host, BYOH_AGENT_CONFIG))
+		return "registered";
+	if (byoh_steps_exists(host, AGENT_KEY))
+		return "requested";
+	return byoh_steps_exists(host, BYOH_AGENT_BOOTSTRAP) ? "unregistered" : "waiting";
+}
+
+static void look_for_agents_work(const struct byoh_host *host, struct byoh_node_state *ret)
+{
+	ret->agent = agent_word(host);
+	ret->claimed = byoh_steps_exists(host, AGENT_KUBELET_UNIT) ||
+		       byoh_steps_exists(host, BYOH_KUBELET_CONFIG) ||
+		       byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG);
+	ret->reset = !ret->claimed && !byoh_steps_exists(host, "/etc/kubernetes") &&
+		     !byoh_steps_exists(host, "/var/lib/kubelet");
+}
+
+static const char *node_word(const struct byoh_host *host, const struct byoh_config *config,
+			     const struct byoh_node_state *state)
+{
+	if (config->join_mode == BYOH_JOIN_NONE)
+		return "prepared";
+	if (byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
+		return "joined";
+	if (config->join_mode == BYOH_JOIN_AGENT)
+		return state->reset ? "reset" : state->claimed ? "joining" : "unclaimed";
+	return byoh_steps_exists(host, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG) ? "joining" : "waiting";
+}
+
+int byoh_node_look(const struct byoh_host *host, const struct byoh_config *config,
+		   struct byoh_node_state *ret, struct byoh_error *err)
+{
+	(void)err;
+	*ret = (struct byoh_node_state){ 0 };
+	look_at_services(host, ret);
+	look_at_certificate(host, ret);
+	if (config->join_mode == BYOH_JOIN_AGENT)
+		look_for_agents_work(host, ret);
+	ret->node = node_word(host, config, ret);
+	ret->ca_bundle = byoh_ca_bundle_state(host);
+	return 0;
+}
+
+static bool is_wiped(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wiped); i++) {
+		size_t length = strlen(wiped[i]);
+
+		if (strncmp(path, wiped[i], length) == 0 && (!path[length] || path[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static bool is_stopped_containerd(const struct byoh_action *action)
+{
+	return action->kind == BYOH_ACTION_UNIT && action->state == BYOH_STATE_ABSENT &&
+	       strcmp(action->subject, "containerd.service") == 0;
+}
+
+/* Its reset stops containerd, which then does not tell of its images. */
+static bool is_resets_doing(const struct byoh_action *action, bool containerd_stopped)
+{
+	if (action->kind == BYOH_ACTION_DIRECTORY || action->kind == BYOH_ACTION_DATA)
+		return action->state == BYOH_STATE_ABSENT && is_wiped(action->subject);
+	return is_stopped_containerd(action) ||
+	       (containerd_stopped && action->kind == BYOH_ACTION_IMAGE && byoh_action_is_change(action));
+}
+
+static void excuse(const struct byoh_node_state *state, struct byoh_action *action, bool containerd_stopped)
+{
+	if (state->reset)
+		action->by_agent = is_resets_doing(action, containerd_stopped);
+	else if (state->claimed && action->state == BYOH_STATE_ABSENT && is_wiped(action->subject) &&
+		 action->kind != BYOH_ACTION_FILE)
+		action->state = BYOH_STATE_SAME;
+	/* Told apart: see ca_bundle. */
+	if (action->kind == BYOH_ACTION_FILE && action->gives_back)
+		action->state = BYOH_STATE_SAME;
+}
+
+void byoh_node_excuse(const struct byoh_node_state *state, struct byoh_plan *plan)
+{
+	bool containerd_stopped = false;
+
+	for (size_t i = 0; i < plan->step_count; i++)
+		for (size_t j = 0; j < plan->steps[i].action_count; j++)
+			containerd_stopped |= is_stopped_containerd(&plan->steps[i].actions[j]);
+	for (size_t i = 0; i < plan->step_count; i++)
+		for (size_t j = 0; j < plan->steps[i].action_count; j++)
+			excuse(state, &plan->steps[i].actions[j], containerd_stopped);
+}

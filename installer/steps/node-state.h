@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What became of an installed host: its services, its agent, its node. The agent is a neighbour that writes, wipes
+ * and stops things of its own accord; what it did is told from damage here.
+ */
+#ifndef BYOH_INSTALLER_STEPS_NODE_STATE_H
+#define BYOH_INSTALLER_STEPS_NODE_STATE_H
+
+#include "installer/config.h"
+#include "installer/host.h"
+#include "installer/plan.h"
+
+#define BYOH_SERVICES_MAX 4
+
+/* Words are for people and JSON alike, and stable. */
+struct byoh_node_state {
+	size_t service_count;
+	struct byoh_service_state {
+		const char *name;  /* "kubelet" */
+		const char *state; /* "running", "starting", "waiting", "stopped", "failed", "unknown"; below
+				    * --root "at boot" or "waiting" */
+	} services[BYOH_SERVICES_MAX];
+	/* NULL where the configuration has no agent; "waiting" for credentials, "unregistered", "requested": its
+	 * certificate waits for approval, "registered". */
+	const char *agent;
+	/* "prepared" (join mode none), "waiting" for credentials, "unclaimed", "joining", "joined", "reset" */
+	const char *node;
+	bool claimed, reset; /* by the agent */
+	const char *certificate; /* the kubelet's: NULL: none, "valid", "expired", "unreadable" */
+	uint64_t certificate_expires; /* seconds since 1970; 0: unknown */
+	const char *ca_bundle; /* the system's: NULL: unknown, "whole", "replaced" */
+};
+
+BYOH_MUST_CHECK int byoh_node_look(const struct byoh_host *host, const struct byoh_config *config,
+				   struct byoh_node_state *ret, struct byoh_error *err);
+/* Goes through a checked plan that is only looked at: what the agent took away as a part of its work is as it is to
+ * be while the host is claimed, and marked as its doing after a reset. */
+void byoh_node_excuse(const struct byoh_node_state *state, struct byoh_plan *plan);
+
+/* notAfter of the first certificate of a PEM text. Pure. */
+bool byoh_certificate_expiry(const char *pem, size_t size, uint64_t *ret);
+
+/* "whole", "replaced", or NULL where no copy was kept (ca-bundle.c). */
+const char *byoh_ca_bundle_state(const struct byoh_host *host);
+/* Are most of the certificates gone that there were? Pure. */
+bool byoh_ca_bundle_is_replaced(const struct byoh_buffer *kept, const struct byoh_buffer *current);
+
+#endif
