@@ -575,6 +575,20 @@ static const struct byoh_upgrade *find_upgrade(struct byoh_session *session)
 	return &session->upgrade;
 }
 
+/* Reading every file takes its time: with a bar, and an end by Ctrl-C. */
+static int read_host(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_progress progress = { byoh_bar_report, &session->bar, session->cancel };
+	int r;
+
+	session->bar = byoh_bar_start("Reading", session->options.quiet || session->options.json);
+	session->plan_input.progress = &progress;
+	r = complete_plan(session, err);
+	session->plan_input.progress = NULL;
+	byoh_report_end_progress(session);
+	return r;
+}
+
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 {
 	int r;
@@ -595,9 +609,10 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.ledger = session->ledger,
 		.upgrade = find_upgrade(session),
 		.thorough = session->thorough,
-		.progress = session->progress,
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));
 	r = byoh_plan_make(&session->plan_input, &session->plan, err);
-	return r < 0 ? r : complete_plan(session, err);
+	if (r < 0)
+		return r;
+	return session->thorough ? read_host(session, err) : complete_plan(session, err);
 }

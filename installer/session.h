@@ -65,7 +65,6 @@ struct byoh_session {
 	struct byoh_upgrade upgrade;
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
-	const struct byoh_progress *progress; /* of a thorough check; may be NULL */
 	size_t changes;			 /* actions that are not so already */
 	bool images_unknown;		 /* containerd does not answer, see byoh_report_ask_images */
 	size_t step_number, step_total;	 /* of those with something to do, for progress */

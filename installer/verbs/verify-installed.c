@@ -28,16 +28,11 @@ static int open_release(struct byoh_session *session, struct byoh_error *err)
 
 static int read_files(struct byoh_session *session, struct byoh_error *err)
 {
-	struct byoh_bar bar = byoh_bar_start("Files", session->options.quiet || session->options.json);
-	struct byoh_progress progress = { byoh_bar_report, &bar, session->cancel };
 	struct byoh_node_state state;
 	int r;
 
 	session->thorough = session->looks_only = true;
-	session->progress = &progress;
 	r = byoh_session_make_plan(session, err);
-	session->progress = session->plan_input.progress = NULL;
-	byoh_bar_finish(&bar);
 	if (r < 0)
 		return r;
 	byoh_report_ask_images(session);
@@ -49,7 +44,7 @@ static int read_files(struct byoh_session *session, struct byoh_error *err)
 
 static int read_kept(struct byoh_session *session, struct byoh_integrity *kept, struct byoh_error *err)
 {
-	struct byoh_bar bar = byoh_bar_start("Bundles", session->options.quiet || session->options.json);
+	struct byoh_bar bar = byoh_bar_start("Verifying", session->options.quiet || session->options.json);
 	struct byoh_progress progress = { byoh_bar_report, &bar, session->cancel };
 	int r = byoh_integrity_open(session->host, kept, err);
 

@@ -82,7 +82,9 @@ step "interrupts and terminals"
 flip "$root/var/lib/byoh/ledger" 40
 if command -v script >/dev/null; then
 	check "a bar on a terminal" eval 'script -qec "$root/usr/local/sbin/byoh-install verify --installed --root $root" /dev/null >"$work/out" 2>"$work/err" </dev/null || true
-		grep -q "Files " "$work/out" && grep -q "Bundles " "$work/out"'
+		grep -q "Reading " "$work/out" && grep -q "Verifying " "$work/out"'
+	rm "$root/opt/plain/empty"
+	check "and for repair" eval 'script -qec "$root/usr/local/sbin/byoh-install repair --root $root" /dev/null >"$work/out" 2>"$work/err" </dev/null && grep -q "Reading " "$work/out"'
 else
 	skip "a bar on a terminal" "no script(1) here"
 fi
