@@ -202,6 +202,16 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 	return change_drained(session, verb, kubeconfig, err);
 }
 
+/* What repair works from was lost, and here is a bundle to keep in its place. */
+static bool lacks_copy(const struct byoh_session *session)
+{
+	char hex[BYOH_DIGEST_HEX_SIZE], path[256];
+
+	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
+	snprintf(path, sizeof(path), BYOH_HOME "/releases/%s/bundle", hex);
+	return !byoh_exists_beneath(session->host->root_fd, path);
+}
+
 int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)
 {
 	bool unsettled;
@@ -212,7 +222,7 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 	if (r < 0)
 		return r;
 	/* A boot may have found everything done by the host itself: then only the state is left to say so. */
-	unsettled = session->host->live && session->state && !session->state->settled;
+	unsettled = (session->host->live && session->state && !session->state->settled) || lacks_copy(session);
 	if (session->changes || unsettled) {
 		if (!session->options.quiet)
 			byoh_report_plan(session, stderr);

@@ -137,8 +137,30 @@ echo 'join: {mode: none}' >>"$root/etc/byoh/byoh.yaml"
 check "damage is seen" eval 'exits 7 tool status && prints /usr/local/bin/kubelet && prints /opt/cni/bin/bridge && prints /etc/byoh/byoh.yaml'
 check "repair brings everything back" eval 'exits 0 tool repair && is_whole && exits 0 tool status'
 check "repair kept what was changed" eval '[ -e "$root/usr/local/bin/kubelet.byoh-saved" ] && [ -e "$root/etc/byoh/byoh.yaml.byoh-saved" ]'
+# decay FILE    other bytes, which the file system does not tell: the ledger gets the times that the writing left
+decay() {
+	local line text ledger=$root/var/lib/byoh/ledger
+	printf X | dd of="$root/$1" bs=1 seek=3 conv=notrunc status=none
+	while IFS= read -r line; do
+		case $line in
+		*"\"/$1\""*)
+			text=$(sed -E "s/^[0-9a-f]+ //; s/(changedSeconds\": )[0-9]+/\1$(stat -c %Z "$root/$1")/
+				s/(changedNanoseconds\": )[0-9]+/\1$(stat -c %z "$root/$1" | sed -E 's/.*\.0*([0-9]+) .*/\1/')/" <<<"$line")
+			line="$(printf %s "$text" | sha256sum | cut -c1-16) $text"
+			;;
+		esac
+		printf '%s\n' "$line"
+	done <"$ledger" >"$work/ledger"
+	cat "$work/ledger" >"$ledger"
+}
+decay usr/local/bin/runc
+check "decay is not seen by status" exits 0 tool status
+check "decay is seen by verify --installed" eval 'exits 7 tool verify --installed && prints "/usr/local/bin/runc is different"'
+check "decay is repaired" eval 'exits 0 tool repair && is_whole && exits 0 tool verify --installed'
 rm "$root"/var/lib/byoh/releases/*/bundle "$root/usr/local/bin/kubeadm"
 check "repair without its bundle says what to do" eval 'exits 1 tool repair && says --from'
 check "a medium brings it back" eval 'exits 0 "$work/1.run" --root "$root" && is_whole'
+rm "$root"/var/lib/byoh/releases/*/bundle
+check "a medium brings the bundle alone back" eval 'exits 0 "$work/1.run" --root "$root" && exits 0 tool repair && exits 0 tool status'
 
 exit $failed
