@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/actions/actions.h"
 #include "installer/report.h"
+#include "installer/run.h"
 #include "installer/verbs/verbs.h"
 
 static int open_previous(struct byoh_session *session, struct byoh_error *err)
@@ -45,6 +48,47 @@ static void tell_minor(const struct byoh_session *session)
 				    "is drained", from, to);
 }
 
+/* Does another version of this tool come back with the release? */
+static bool brings_other_tool(const struct byoh_session *session)
+{
+	for (size_t i = 0; i < session->plan->step_count; i++) {
+		const struct byoh_step *step = &session->plan->steps[i];
+
+		for (size_t k = 0; strcmp(step->name, "tool") == 0 && k < step->action_count; k++)
+			if (step->actions[k].kind == BYOH_ACTION_FILE && byoh_action_is_change(&step->actions[k]))
+				return true;
+	}
+	return false;
+}
+
+/* The texts that this tool writes are not those of the release's own, which knows them. It is started by systemd
+ * on a live host: what we start ourselves would have no network to ask the kernel about. */
+static int hand_over(struct byoh_session *session, struct byoh_error *err)
+{
+	const char *root = session->options.root;
+	CLEANUP_FREE char *tool = NULL;
+	int r;
+
+	if (asprintf(&tool, "%s/" BYOH_EXECUTABLE_PATH, root ? root : "") < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	byoh_host_lock_free(TAKE_PTR(session->lock));
+	if (root)
+		r = byoh_run_simple(err, tool, "repair", "--quiet", "--root", root, NULL);
+	else
+		r = byoh_run_simple(err, "systemd-run", "--wait", "--pipe", "--quiet", "--collect", tool, "repair",
+				    "--quiet", NULL);
+	return r < 0 ? byoh_error_wrap(err, r, "the release is back, but its own tool could not write its texts") :
+		       0;
+}
+
+static void let_own_tool_finish(struct byoh_session *session)
+{
+	struct byoh_error failure = BYOH_ERROR_INIT;
+
+	if (session->changes && brings_other_tool(session) && hand_over(session, &failure) < 0)
+		byoh_report_warning("%s; `byoh-install repair` does it", failure.message);
+}
+
 static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest;
@@ -65,7 +109,11 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	tell_epoch(session);
 	tell_minor(session);
 	r = byoh_session_confirm(session, "Go back?", err);
-	return r < 0 ? r : byoh_carry_out(session, "rollback", err);
+	if (r == 0)
+		r = byoh_carry_out(session, "rollback", err);
+	if (r == 0)
+		let_own_tool_finish(session);
+	return r;
 }
 
 const struct byoh_verb byoh_verb_rollback = {

@@ -122,6 +122,23 @@ check "a new configuration" eval 'exits 0 run 2 install && [ "$(state joinMode)"
 check "rollback: the configuration too" eval 'exits 0 tool rollback --yes && [ "$(state joinMode)" = agent ] && [ -s "$root/etc/byoh/bootstrap-kubeconfig.conf" ] && holds etc/byoh/token abcdef'
 check "uninstall after all that" eval 'exits 0 tool uninstall --yes && as_before_times "$root"'
 
+step "a release whose tool writes other texts"
+other=$work/other-install
+sed 's/Description=containerd container runtime/Description=containerd container runtimE/' "$BYOH_INSTALL" >"$other"
+chmod 755 "$other"
+check "the other tool differs" eval '! cmp -s "$BYOH_INSTALL" "$other" && "$other" --version >"$work/out"'
+fresh_host
+config agent "$cluster"
+run 1 install >"$work/out" 2>"$work/err"
+sed -i 's/^version:.*/version: "3.0"/' "$work/spec2/bundle.yaml"
+BYOH_INSTALL=$other build_bundle "$work/spec2" key "$work/3.run"
+unit=usr/local/lib/systemd/system/containerd.service
+check "upgrade to it" eval 'exits 0 run 3 install && holds $unit runtimE && exits 0 tool status'
+check "rollback: the release's own tool writes its own texts" eval 'exits 0 tool rollback --yes && holds $unit runtime && [ "$(state version)" = 1.0 ]'
+check "rollback: no drift" eval 'exits 0 tool status && prints "no drift"'
+check "and forward again" eval 'exits 0 tool rollback --yes && holds $unit runtimE && exits 0 tool status'
+check "uninstall after that" eval 'exits 0 tool uninstall --yes && as_before_times "$root"'
+
 step "repair"
 fresh_host
 config agent "$cluster"
