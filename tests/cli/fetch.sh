@@ -173,4 +173,26 @@ check "a part that another run writes is left alone" \
 exec 9>&-
 check "and is fetched once that run has ended" eval 'exits 0 fetch && whole $big'
 
+step "proxies"
+# The server stands in for one: what it is asked for as a proxy begins with http:// or is a CONNECT.
+behind() { env "http_proxy=$base" "https_proxy=$base" "$@"; }
+fresh "url: http://upstream.invalid/ranges/small, sha256: $small"
+check "http goes through the publisher's proxy" eval 'exits 0 behind "$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache" && whole $small &&
+	[ "$(asked "^GET http://upstream.invalid/ranges/small ")" = 1 ]'
+fresh "url: https://upstream.invalid/small, sha256: $small"
+check "https asks it for a tunnel" eval 'exits 1 behind "$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache" --retries 0 &&
+	[ "$(asked "^CONNECT upstream.invalid:443 ")" = 1 ] && nothing_kept'
+fresh "url: $base/ranges/small, sha256: $small"
+check "no_proxy is left out" eval 'exits 0 behind no_proxy=127.0.0.1 "$BYOH_BUNDLE" fetch "$work/spec/bundle.yaml" --cache "$cache" && whole $small &&
+	[ "$(asked "^GET /ranges/small ")" = 1 ] && [ "$(asked "http://")" = 0 ]'
+fresh
+make_keys key
+plain_spec "$work/plain"
+build_bundle "$work/plain" key "$work/plain.run"
+make_host "$work/root"
+: >"$work/log"
+all() { behind "all_proxy=$base" "HTTP_PROXY=$base" "HTTPS_PROXY=$base" "ALL_PROXY=$base" "$@"; }
+check "byoh-install asks no proxy" eval 'exits 0 all "$work/plain.run" verify && exits 0 all "$work/plain.run" install --root "$work/root" &&
+	exits 2 all "$work/plain.run" install --root "$work/root" --from http://upstream.invalid/plain.run && [ "$(asked .)" = 0 ]'
+
 exit "$failed"

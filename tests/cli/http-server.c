@@ -19,6 +19,7 @@
  *   /loop           302 to itself
  *   /missing        404
  *   /token...       {"token": "good"} (a count of them is in LOG)
+ *   http://...      asked as a proxy: the path is answered as its own; CONNECT is refused with a 502
  *   /v2/...         a registry that wants "Bearer good": FOLDER/registry/v2/...; blobs are a
  *                   redirect to /ranges on the name "localhost", another host than asked
  */
@@ -112,6 +113,15 @@ static void write_log(const struct request *request)
 	dprintf(fd, "%s %s range=%s auth=%s\n", request->method, request->path, request->range,
 		request->authorization);
 	close(fd);
+}
+
+/* A proxy is asked for "http://host/path". */
+static void drop_host(struct request *request)
+{
+	const char *path = strncmp(request->path, "http://", 7) == 0 ? strchr(request->path + 7, '/') : NULL;
+
+	if (path)
+		memmove(request->path, path, strlen(path) + 1);
 }
 
 static char *load(const char *name, size_t *ret_size)
@@ -211,6 +221,8 @@ static void answer(const struct request *request)
 	};
 	char header[1200];
 
+	if (strcmp(request->method, "CONNECT") == 0)
+		send_empty(request->fd, "502 Bad Gateway", "");
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (strncmp(request->path, ways[i].prefix, strlen(ways[i].prefix)) == 0)
 			send_file(request, request->path + strlen(ways[i].prefix), ways[i].how);
@@ -269,6 +281,7 @@ int main(int argc, char **argv)
 			close(listener);
 			read_request(&request);
 			write_log(&request);
+			drop_host(&request);
 			answer(&request);
 			exit(0);
 		}
