@@ -11,6 +11,7 @@
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
 #include "installer/steps/leave.h"
+#include "installer/steps/strangers.h"
 
 #define SAVED_SUFFIX ".byoh-saved"   /* what the operator made of one of our files */
 #define BEFORE_SUFFIX ".byoh-before" /* what stood there before us, beside what the operator made of ours */
@@ -186,6 +187,53 @@ static bool holds_kept(const struct byoh_restore_input *input, const char *folde
 	return false;
 }
 
+static int find_stranger(void *context, const char *path, enum byoh_tenant tenant, struct byoh_error *err)
+{
+	(void)context;
+	(void)path;
+	(void)err;
+	return tenant == BYOH_TENANT_STRANGER;
+}
+
+/* Does all of a folder go that services have filled? */
+static bool goes_as_a_whole(const struct byoh_restore_input *input, const char *folder)
+{
+	return !holds_kept(input, folder) &&
+	       byoh_tenants(input->host, input->ledger, folder, find_stranger, NULL, NULL) == 0;
+}
+
+struct clearing {
+	const struct byoh_restore_input *input;
+	struct byoh_step *step;
+};
+
+static int clear_tenant(void *context, const char *path, enum byoh_tenant tenant, struct byoh_error *err)
+{
+	const struct clearing *clearing = context;
+	int r;
+
+	if (tenant == BYOH_TENANT_STRANGER) {
+		note(clearing->input, "%s stays: it is none of ours", path);
+		return 0;
+	}
+	if (tenant == BYOH_TENANT_DIRECTORY)
+		r = byoh_step_other(clearing->step, BYOH_ACTION_REMOVE_DIRECTORY, path, NULL, NULL, err);
+	else
+		r = byoh_step_remove(clearing->step, path, err);
+	if (r == 0)
+		newest(clearing->step)->gives_back = true;
+	return r;
+}
+
+/* Somebody's own files are in there too. */
+static int build_shared(const struct byoh_restore_input *input, const char *folder, struct byoh_step *step,
+			struct byoh_error *err)
+{
+	struct clearing clearing = { input, step };
+
+	return byoh_tenants(input->host, input->ledger, folder, clear_tenant, &clearing, err);
+}
+
 static int build_data(const struct byoh_restore_input *input, struct byoh_step *step, struct byoh_error *err)
 {
 	int r = 0;
@@ -193,8 +241,12 @@ static int build_data(const struct byoh_restore_input *input, struct byoh_step *
 	for (size_t i = 0; i < input->ledger->count && r == 0 && !input->keep_data; i++) {
 		const struct byoh_before *before = &input->ledger->origins[i].before;
 
-		if (before->kind != BYOH_ACTION_DATA || before->existed || holds_kept(input, before->subject))
+		if (before->kind != BYOH_ACTION_DATA || before->existed)
 			continue;
+		if (!goes_as_a_whole(input, before->subject)) {
+			r = build_shared(input, before->subject, step, err);
+			continue;
+		}
 		r = byoh_step_other(step, BYOH_ACTION_REMOVE_DATA, before->subject, NULL, NULL, err);
 		if (r == 0)
 			newest(step)->gives_back = true;
@@ -211,10 +263,20 @@ static bool goes_with_data(const struct byoh_restore_input *input, const char *p
 
 		if (before->kind == BYOH_ACTION_DATA && !before->existed &&
 		    strncmp(path, before->subject, length) == 0 && path[length] == '/' &&
-		    !holds_kept(input, before->subject))
+		    goes_as_a_whole(input, before->subject))
 			return true;
 	}
 	return false;
+}
+
+/* What an earlier run had saved beside a new file is the operator's. */
+static void note_saved(const struct byoh_restore_input *input, const struct byoh_origin *origin)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s" SAVED_SUFFIX, origin->before.subject) >= 0 &&
+	    byoh_exists_beneath(input->host->root_fd, path))
+		note(input, "%s stays: it is what you had made of %s", path, origin->before.subject);
 }
 
 /* Latest first, as they would be undone. Folders that services have filled with data go as a whole. */
@@ -225,6 +287,8 @@ static int build_paths(const struct byoh_restore_input *input, struct byoh_step 
 	for (size_t i = input->ledger->count; i > 0 && r == 0; i--) {
 		const struct byoh_origin *origin = &input->ledger->origins[i - 1];
 
+		if (is_path(origin))
+			note_saved(input, origin);
 		if (is_path(origin) && !byoh_leave_is_last(origin->before.subject) &&
 		    !(origin->before.existed && goes_with_data(input, origin->before.subject)))
 			r = give_back_path(input, origin, step, err);
@@ -437,7 +501,7 @@ int byoh_restore_save_changed(const struct byoh_restore_input *input, struct byo
 			if (may_be_changed(&plan->steps[i].actions[j]))
 				r = save(input, &plan->steps[i].actions[j], &step, err);
 	if (r == 0)
-		r = byoh_step_sentence(&step, err, "Keep %zu files that were changed here beside the new ones",
+		r = byoh_step_sentence(&step, err, "Keep files that were changed here beside the new ones: %zu",
 				       step.action_count);
 	if (r < 0) {
 		byoh_step_release(&step);

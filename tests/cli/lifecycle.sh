@@ -95,8 +95,14 @@ check "a changed file is kept beside, and said" eval 'exits 0 run 1 install && s
 check "no drift" eval 'exits 0 tool status && prints "no drift"'
 echo '# mine again' >>"$root/etc/containerd/config.toml"
 echo '# mine' >>"$root/etc/sysctl.d/99-zz-byoh.conf"
-echo later >"$root/etc/kubernetes/mine"
+mkdir -p "$root/etc/kubernetes/policies"
+echo mine >"$root/etc/kubernetes/policies/audit.yaml"
+echo pod >"$root/etc/kubernetes/manifests/mine.yaml"
+echo of-kubelet >"$root/etc/kubernetes/kubelet.conf"
 check "uninstall keeps what was changed, and says so" eval 'exits 0 tool uninstall --yes && says /etc/containerd/config.toml &&
+	says /etc/containerd/config.toml.byoh-saved && says /etc/kubernetes/policies/audit.yaml &&
+	holds etc/kubernetes/policies/audit.yaml mine && holds etc/kubernetes/manifests/mine.yaml pod &&
+	[ ! -e "$root/etc/kubernetes/kubelet.conf" ] && [ ! -e "$root/etc/kubernetes/pki" ] &&
 	holds etc/containerd/config.toml "# mine again" && holds etc/containerd/config.toml.byoh-before "the operator made this" &&
 	holds etc/sysctl.d/99-zz-byoh.conf "# mine" && [ ! -e "$root/var/lib/byoh" ]'
 
