@@ -73,6 +73,7 @@ struct byoh_action {
 	struct byoh_digest digest;	/* file: of its bytes */
 	uint64_t size;			/* file */
 	bool was_active;		/* unit: when this run began; set by byoh_action_check */
+	bool was_steady;		/* unit: active then, and not failing again and again; likewise */
 	char **restart_on;		/* unit: NULL-terminated list of subjects (paths) */
 	enum byoh_action_state state;	/* set by byoh_action_check */
 };

@@ -2,7 +2,8 @@
 /*
  * Is a service well that ran before this run and that it has restarted? A program that its machine cannot run,
  * or that dies of a flag it does not know, is up for a moment: it has to stay up for a while. A service that
- * starts for the first time may still be waiting for its cluster, and is not judged.
+ * starts for the first time may still be waiting for its cluster, and is not judged; nor is one that failed again
+ * and again before, as an agent does whose cluster is away.
  */
 #include <errno.h>
 #include <poll.h>
@@ -60,7 +61,7 @@ static int look_again(const char *unit, const struct health *first, struct byoh_
 
 static bool is_watched(const struct byoh_action *action)
 {
-	return action->kind == BYOH_ACTION_UNIT && action->was_active && !action->optional &&
+	return action->kind == BYOH_ACTION_UNIT && action->was_steady && !action->optional &&
 	       byoh_action_wants(action, "started") && byoh_action_is_change(action);
 }
 

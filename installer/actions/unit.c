@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/actions/actions.h"
@@ -13,7 +14,10 @@
 struct unit_facts {
 	bool active;
 	bool waiting; /* systemd tried, and a condition held it back */
+	bool steady;  /* active, and not for a moment only, between two failures */
 };
+
+#define STEADY_SECONDS 60
 
 static bool has_line(const char *text, const char *line)
 {
@@ -25,11 +29,33 @@ static bool has_line(const char *text, const char *line)
 	return false;
 }
 
+static unsigned long long property(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* An agent whose cluster is away starts, fails and is started again, all day long. */
+static bool is_steady(const char *text)
+{
+	unsigned long long since = property(text, "ActiveEnterTimestampMonotonic=") / 1000000;
+	struct timespec now;
+
+	if (!has_line(text, "ActiveState=active"))
+		return false;
+	return property(text, "NRestarts=") == 0 ||
+	       (clock_gettime(CLOCK_MONOTONIC, &now) == 0 &&
+		(unsigned long long)now.tv_sec >= since + STEADY_SECONDS && since);
+}
+
 static int look(const char *unit, struct unit_facts *ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer output = { 0 };
 	const char *const argv[] = { "systemctl", "show", "--property=ActiveState,ConditionResult",
-				     "--property=ConditionTimestampMonotonic", "--", unit, NULL };
+				     "--property=ConditionTimestampMonotonic",
+				     "--property=NRestarts,ActiveEnterTimestampMonotonic", "--", unit,
+				     NULL };
 	const struct byoh_run run = { .argv = argv, .output = &output, .timeout_seconds = 60 };
 	int r = byoh_run_checked(&run, err);
 	const char *text = byoh_buffer_text(&output);
@@ -40,6 +66,7 @@ static int look(const char *unit, struct unit_facts *ret, struct byoh_error *err
 		      has_line(text, "ActiveState=activating");
 	ret->waiting = !ret->active && has_line(text, "ConditionResult=no") &&
 		       !has_line(text, "ConditionTimestampMonotonic=0");
+	ret->steady = is_steady(text);
 	return 0;
 }
 
@@ -72,8 +99,10 @@ static int check_unit(const struct byoh_action_context *context, struct byoh_act
 
 	if (r < 0)
 		return r;
-	if (action->state == BYOH_STATE_UNKNOWN)
+	if (action->state == BYOH_STATE_UNKNOWN) {
 		action->was_active = facts.active;
+		action->was_steady = facts.steady;
+	}
 	action->state = BYOH_STATE_SAME;
 	if (!byoh_action_wants(action, "started"))
 		action->state = facts.active ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;

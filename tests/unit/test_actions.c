@@ -178,13 +178,22 @@ static void a_service_that_does_not_stay_up_is_undone(struct world *world)
 	struct byoh_error err = BYOH_ERROR_INIT;
 
 	plan_services(world);
-	put(TOOLS "/flaps-ran.service", "1\n", 0644);
+	put(TOOLS "/flaps-ran.service", "0\n", 0644);
 	tree_snapshot(TOOLS "/root", &before);
 	CHECK(byoh_transaction_run(&world->input, &err) < 0);
 	CHECK(strstr(err.message, "ran.service does not stay up"));
 	CHECK(strstr(err.message, "the host is as before"));
 	tree_snapshot(TOOLS "/root", &after);
 	CHECK(strcmp(byoh_buffer_text(&before), byoh_buffer_text(&after)) == 0);
+}
+
+static void a_service_that_failed_before_is_not_judged(struct world *world)
+{
+	struct byoh_error err = BYOH_ERROR_INIT;
+
+	plan_services(world);
+	put(TOOLS "/flaps-ran.service", "7\n", 0644);
+	CHECK(byoh_transaction_run(&world->input, &err) == 0);
 }
 
 static void a_unit_that_waits_for_its_condition_is_done(struct world *world)
@@ -271,6 +280,7 @@ static void run_in_namespaces(void (*test)(struct world *world))
 IN_NAMESPACES(services_are_started_and_restarted)
 IN_NAMESPACES(a_failed_start_is_undone)
 IN_NAMESPACES(a_service_that_does_not_stay_up_is_undone)
+IN_NAMESPACES(a_service_that_failed_before_is_not_judged)
 IN_NAMESPACES(a_unit_that_waits_for_its_condition_is_done)
 IN_NAMESPACES(modules_that_are_there_are_left_alone)
 IN_NAMESPACES(after_a_reboot_no_service_is_started)
@@ -281,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_services_are_started_and_restarted),
 		cmocka_unit_test(test_a_failed_start_is_undone),
 		cmocka_unit_test(test_a_service_that_does_not_stay_up_is_undone),
+		cmocka_unit_test(test_a_service_that_failed_before_is_not_judged),
 		cmocka_unit_test(test_a_unit_that_waits_for_its_condition_is_done),
 		cmocka_unit_test(test_modules_that_are_there_are_left_alone),
 		cmocka_unit_test(test_after_a_reboot_no_service_is_started),
