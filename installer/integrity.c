@@ -111,20 +111,24 @@ static int add_bundle(const struct byoh_host *host, struct byoh_integrity *integ
 	return 0;
 }
 
+struct opening {
+	const struct byoh_host *host;
+	struct byoh_integrity *integrity;
+};
+
+static int open_one(void *context, const char *name, struct byoh_error *err)
+{
+	const struct opening *opening = context;
+
+	return name[0] == '.' ? 0 : add_bundle(opening->host, opening->integrity, name, err);
+}
+
 int byoh_integrity_open(const struct byoh_host *host, struct byoh_integrity *ret, struct byoh_error *err)
 {
-	int fd = byoh_open_beneath(host->root_fd, RELEASES, O_RDONLY | O_DIRECTORY, 0, err);
-	CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int r = 0;
+	struct opening opening = { host, ret };
 
 	*ret = (struct byoh_integrity){ 0 };
-	if (!directory)
-		return fd < 0 ? fd : byoh_fail_errno(err, "cannot list " RELEASES);
-	while (r == 0 && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.')
-			r = add_bundle(host, ret, entry->d_name, err);
-	return r;
+	return byoh_each_name(host->root_fd, RELEASES, open_one, &opening, err);
 }
 
 int byoh_integrity_find_previous(const struct byoh_host *host, const struct byoh_state *installed,

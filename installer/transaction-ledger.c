@@ -124,26 +124,6 @@ static int finish_actions(const struct byoh_host *host, const struct byoh_journa
 	return r;
 }
 
-/* Calls visit with the name of every entry of a folder; a folder that is missing has none. */
-static int for_each_entry(const struct byoh_host *host, const char *folder,
-			  int (*visit)(void *context, const char *name, struct byoh_error *err),
-			  void *context, struct byoh_error *err)
-{
-	int fd = byoh_open_beneath(host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
-	CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int r = 0;
-
-	if (fd == -ENOENT)
-		return 0;
-	if (!directory)
-		return fd < 0 ? fd : byoh_fail_errno(err, "cannot list %s", folder);
-	while (r == 0 && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.')
-			r = visit(context, entry->d_name, err);
-	return r;
-}
-
 struct pruning {
 	const struct byoh_host *host;
 	const struct byoh_ledger *ledger;
@@ -183,7 +163,7 @@ static int prune_images(void *context, const char *name, struct byoh_error *err)
 
 	pruning.journal = strtoull(name, NULL, 10);
 	byoh_transaction_before_folder(pruning.journal, path);
-	r = for_each_entry(pruning.host, path, prune_image, &pruning, err);
+	r = byoh_each_name(pruning.host->root_fd, path, prune_image, &pruning, err);
 	if (r == 0)
 		byoh_transaction_remove_empty(pruning.host, path);
 	return r;
@@ -226,10 +206,10 @@ static int prune(const struct byoh_host *host, uint64_t newest, struct byoh_erro
 		return r;
 	pruning.ledger = ledger;
 	pruning.state = state;
-	r = for_each_entry(host, BYOH_BEFORE_FOLDER, prune_images, &pruning, err);
+	r = byoh_each_name(host->root_fd, BYOH_BEFORE_FOLDER, prune_images, &pruning, err);
 	if (r == 0)
-		r = for_each_entry(host, BYOH_JOURNAL_FOLDER, prune_journal, &pruning, err);
-	return r < 0 ? r : for_each_entry(host, BYOH_RELEASES_FOLDER, prune_release, &pruning, err);
+		r = byoh_each_name(host->root_fd, BYOH_JOURNAL_FOLDER, prune_journal, &pruning, err);
+	return r < 0 ? r : byoh_each_name(host->root_fd, BYOH_RELEASES_FOLDER, prune_release, &pruning, err);
 }
 
 static int remove_entry(void *context, const char *name, struct byoh_error *err)
@@ -263,7 +243,7 @@ static int leave(const struct byoh_host *host, uint64_t number, struct byoh_erro
 	if (r == 0)
 		r = byoh_restore_last(host, ledger, err);
 	if (r == 0)
-		r = for_each_entry(host, BYOH_HOME, remove_entry, &pruning, err);
+		r = byoh_each_name(host->root_fd, BYOH_HOME, remove_entry, &pruning, err);
 	for (uint64_t i = number > JOURNALS_KEPT ? number - JOURNALS_KEPT : 1; r == 0 && i < number; i++)
 		r = byoh_journal_remove(host, i, err);
 	return r < 0 ? r : byoh_remove_tree(host->root_fd, BYOH_JOURNAL_FOLDER, err);

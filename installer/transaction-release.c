@@ -239,31 +239,9 @@ static int add_kept_file(struct byoh_transaction *transaction, const char *from,
 	return byoh_action_check(&transaction->context, action, err);
 }
 
-/* Calls visit for each plain file that lies in a folder of ours. */
-static int for_each_file(struct byoh_transaction *transaction, const char *folder,
-			 int (*visit)(struct byoh_transaction *transaction, const char *name,
-				      struct byoh_error *err),
-			 struct byoh_error *err)
+static int keep_config_file(void *context, const char *name, struct byoh_error *err)
 {
-	int fd = byoh_open_beneath(transaction->host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
-	CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	struct stat st;
-	int r = 0;
-
-	if (fd == -ENOENT)
-		return 0;
-	if (!directory)
-		return fd < 0 ? fd : byoh_fail_errno(err, "cannot list %s", folder);
-	while (r == 0 && (entry = readdir(directory)))
-		if (fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode))
-			r = visit(transaction, entry->d_name, err);
-	return r;
-}
-
-static int keep_config_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
-{
+	struct byoh_transaction *transaction = context;
 	CLEANUP_FREE char *from = NULL;
 	CLEANUP_FREE char *to = NULL;
 
@@ -293,13 +271,17 @@ static int drop_unnamed(struct byoh_transaction *transaction, const char *folder
 					     err);
 }
 
-static int drop_previous_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
+static int drop_previous_file(void *context, const char *name, struct byoh_error *err)
 {
+	struct byoh_transaction *transaction = context;
+
 	return drop_unnamed(transaction, PREVIOUS_CONFIG, name, err);
 }
 
-static int drop_config_file(struct byoh_transaction *transaction, const char *name, struct byoh_error *err)
+static int drop_config_file(void *context, const char *name, struct byoh_error *err)
 {
+	struct byoh_transaction *transaction = context;
+
 	return drop_unnamed(transaction, BYOH_CONFIG_FOLDER, name, err);
 }
 
@@ -308,8 +290,8 @@ static int add_previous(struct byoh_transaction *transaction, struct byoh_error 
 	int r = add_kept_file(transaction, BYOH_STATE_PATH, BYOH_PREVIOUS_FOLDER "/state.json", err);
 
 	if (r == 0)
-		r = for_each_file(transaction, BYOH_CONFIG_FOLDER, keep_config_file, err);
-	return r < 0 ? r : for_each_file(transaction, PREVIOUS_CONFIG, drop_previous_file, err);
+		r = byoh_each_name(transaction->host->root_fd, BYOH_CONFIG_FOLDER, keep_config_file, transaction, err);
+	return r < 0 ? r : byoh_each_name(transaction->host->root_fd, PREVIOUS_CONFIG, drop_previous_file, transaction, err);
 }
 
 static int add_marker(struct byoh_transaction *transaction, struct byoh_error *err)
@@ -346,7 +328,7 @@ int byoh_transaction_add_release(struct byoh_transaction *transaction, struct by
 	if (r == 0 && other && transaction->input->keeps_previous)
 		r = add_previous(transaction, err);
 	if (r == 0)
-		r = for_each_file(transaction, BYOH_CONFIG_FOLDER, drop_config_file, err);
+		r = byoh_each_name(transaction->host->root_fd, BYOH_CONFIG_FOLDER, drop_config_file, transaction, err);
 	if (r == 0)
 		r = byoh_state_json(state, &text, err);
 	if (r == 0)

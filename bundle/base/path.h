@@ -69,6 +69,12 @@ BYOH_MUST_CHECK int byoh_write_file(int root_fd, const char *path, const void *b
 BYOH_MUST_CHECK int byoh_write_link(int root_fd, const char *path, const char *target,
 				    struct byoh_error *err);
 
+/* Calls visit with each name in a directory, sorted, "." and ".." left out; one that is missing has none. What
+ * visit returns other than 0 ends it, and is returned. */
+BYOH_MUST_CHECK int byoh_each_name(int root_fd, const char *path,
+				   int (*visit)(void *context, const char *name, struct byoh_error *err),
+				   void *context, struct byoh_error *err);
+
 /* Removes a file or link; absence is fine. */
 BYOH_MUST_CHECK int byoh_remove_file(int root_fd, const char *path, struct byoh_error *err);
 /* Removes a directory and all below it, on one file system only, following no link; absence is fine. */

@@ -2,7 +2,6 @@
 #include "installer/steps/strangers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,36 +42,39 @@ static int visit_file(const struct walk *walk, const char *path, struct byoh_err
 
 static int walk_folder(const struct walk *walk, const char *folder, int depth, struct byoh_error *err);
 
-static int walk_entry(const struct walk *walk, const char *folder, const char *name, int depth,
-		      struct byoh_error *err)
+struct level {
+	const struct walk *walk;
+	const char *folder;
+	int depth;
+};
+
+static int walk_entry(void *context, const char *name, struct byoh_error *err)
 {
+	const struct level *level = context;
 	CLEANUP_FREE char *path = NULL;
 	struct stat st;
 	int r;
 
-	if (asprintf(&path, "%s/%s", folder, name) < 0)
+	if (asprintf(&path, "%s/%s", level->folder, name) < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_stat_beneath(walk->host->root_fd, path, &st, err);
+	r = byoh_stat_beneath(level->walk->host->root_fd, path, &st, err);
 	if (r < 0)
 		return r;
-	return S_ISDIR(st.st_mode) ? walk_folder(walk, path, depth - 1, err) : visit_file(walk, path, err);
+	return S_ISDIR(st.st_mode) ? walk_folder(level->walk, path, level->depth - 1, err) :
+				     visit_file(level->walk, path, err);
 }
 
 static int walk_folder(const struct walk *walk, const char *folder, int depth, struct byoh_error *err)
 {
-	int fd = byoh_open_beneath(walk->host->root_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
-	CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int r = 0;
+	struct level level = { walk, folder, depth };
+	int r;
 
-	if (fd < 0 || !depth)
-		return fd == -ENOENT ? 0 : fd < 0 ? fd : walk->visit(walk->context, folder, BYOH_TENANT_STRANGER, err);
-	if (!directory)
-		return byoh_fail_errno(err, "cannot list %s", folder);
-	while (r == 0 && (entry = readdir(directory)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = walk_entry(walk, folder, entry->d_name, depth, err);
-	return r ? r : walk->visit(walk->context, folder, BYOH_TENANT_DIRECTORY, err);
+	if (!depth)
+		return walk->visit(walk->context, folder, BYOH_TENANT_STRANGER, err);
+	r = byoh_each_name(walk->host->root_fd, folder, walk_entry, &level, err);
+	if (r || !byoh_exists_beneath(walk->host->root_fd, folder))
+		return r;
+	return walk->visit(walk->context, folder, BYOH_TENANT_DIRECTORY, err);
 }
 
 int byoh_tenants(const struct byoh_host *host, const struct byoh_ledger *ledger, const char *folder,
