@@ -78,9 +78,10 @@ check "--yes: join" eval 'exits 2 tool join --yes && says "--token-file"'
 check "--yes: settle" exits 0 tool settle --yes
 
 step "who may look"
-# Nobody's, in a folder that nobody can reach.
+# Nobody's, in a folder that nobody can reach, and so the one that it is in.
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 chmod 755 "$work"
+[ "${TMPDIR:-/tmp}" = /tmp ] || chmod 711 "$TMPDIR"
 cp "$BYOH_INSTALL" "$work/tool"
 if nobody true 2>"$work/err"; then
 	check "nobody: status of the host" eval 'exits 4 nobody "$work/tool" status && says_one_sentence && says "sudo" && says "status"'

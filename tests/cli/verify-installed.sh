@@ -27,7 +27,7 @@ mkdir -p "$root/opt/plain"
 echo 'the operator made this' >"$root/opt/plain/greeting"
 tool() { "$root/usr/local/sbin/byoh-install" "$@" --root "$root"; }
 # flip FILE OFFSET    one bit of it; twice is nothing
-flip() { printf '%b' "\\x$(printf %02x $((0x$(xxd -p -s "$2" -l 1 "$1") ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
+flip() { printf '%b' "\\x$(printf %02x $((0x$(od -An -tx1 -j "$2" -N 1 "$1" | tr -d " ") ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
 installed() { jq -e "$1" "$work/out" >/dev/null; }
 
 check "nothing is installed" eval 'exits 2 "$work/one.run" verify --installed --root "$root" && says "no release is installed"'
