@@ -25,7 +25,7 @@
 #define LOG_VERSION 1
 #define SECTOR ((uint64_t)512) /* the only size that we let QEMU write */
 #define PAGE ((uint64_t)4096)
-#define LAST_FLUSHES 8
+#define LAST_FLUSHES 4
 #define FROM_BASE 0 /* sector 0 of a log is never data */
 
 enum { FLAG_FLUSH = 1, FLAG_FUA = 2, FLAG_DISCARD = 4, FLAG_MARK = 8 };
@@ -374,6 +374,9 @@ static void verb_moments(char **args)
 		moments[i].choice = choices[random_below(&random, 4)];
 		moments[i].seed = random_next(&random);
 	}
+	/* Whatever the seed, the command has ended once. */
+	if (count)
+		moments[count - 1].entry = to;
 	qsort(moments, count, sizeof(*moments), compare_moments);
 	for (uint64_t i = 0; i < count; i++)
 		printf("%" PRIu64 " %s %" PRIu64 "\n", moments[i].entry, moments[i].choice,
