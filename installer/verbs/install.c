@@ -77,6 +77,18 @@ static const char *join_outcome(const struct byoh_session *session)
 	return session->config->cluster.token ? "started" : "pending";
 }
 
+static const char *result_word(const struct byoh_session *session)
+{
+	static const char *const words[][2] = { { "repair", "repaired" }, { "rollback", "rolledBack" } };
+
+	if (!session->changes)
+		return "unchanged";
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(session->verb, words[i][0]) == 0)
+			return words[i][1];
+	return "installed";
+}
+
 static int tell_json(const struct byoh_session *session, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
@@ -86,7 +98,7 @@ static int tell_json(const struct byoh_session *session, struct byoh_error *err)
 
 	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
 	byoh_json_begin_object(&json);
-	byoh_json_field_string(&json, "result", session->changes ? "installed" : "unchanged");
+	byoh_json_field_string(&json, "result", result_word(session));
 	byoh_json_field_u64(&json, "changes", session->changes);
 	byoh_json_field_string(&json, "id", hex);
 	byoh_json_field_string(&json, "name", session->plan_input.manifest->name);

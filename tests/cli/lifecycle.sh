@@ -141,6 +141,7 @@ BYOH_INSTALL=$other build_bundle "$work/spec2" key "$work/3.run"
 unit=usr/local/lib/systemd/system/containerd.service
 check "upgrade to it" eval 'exits 0 run 3 install && holds $unit runtimE && exits 0 tool status'
 check "rollback: the release's own tool writes its own texts" eval 'exits 0 tool rollback --yes && holds $unit runtime && [ "$(state version)" = 1.0 ]'
+check "rollback: says so in JSON" eval 'exits 0 tool rollback --yes --json && [ "$(jq -r .result <"$work/out")" = rolledBack ] && exits 0 tool rollback --yes'
 check "rollback: no drift" eval 'exits 0 tool status && prints "no drift"'
 check "and forward again" eval 'exits 0 tool rollback --yes && holds $unit runtimE && exits 0 tool status'
 check "uninstall after that" eval 'exits 0 tool uninstall --yes && as_before_times "$root"'
@@ -158,7 +159,7 @@ chmod 600 "$root/usr/local/bin/kubeadm"
 rm "$root/etc/systemd/system/multi-user.target.wants/containerd.service"
 echo 'join: {mode: none}' >>"$root/etc/byoh/byoh.yaml"
 check "damage is seen" eval 'exits 7 tool status && prints /usr/local/bin/kubelet && prints /opt/cni/bin/bridge && prints /etc/byoh/byoh.yaml'
-check "repair brings everything back" eval 'exits 0 tool repair && is_whole && exits 0 tool status'
+check "repair brings everything back" eval 'exits 0 tool repair --json && [ "$(jq -r .result <"$work/out")" = repaired ] && is_whole && exits 0 tool status'
 check "repair kept what was changed" eval '[ -e "$root/usr/local/bin/kubelet.byoh-saved" ] && [ -e "$root/etc/byoh/byoh.yaml.byoh-saved" ]'
 # decay FILE    other bytes, which the file system does not tell: the ledger gets the times that the writing left
 decay() {
