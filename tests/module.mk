@@ -41,6 +41,9 @@ tests/fault/subject.sources := tests/fault/subject.c
 tests/fault/snapshot.sources := tests/fault/snapshot.c tests/unit/tree-snapshot.c
 tests/fault/snapshot.libraries := $(TEST_LIBRARIES)
 
+# Tests that keep a processor busy run side by side; a machine keeps both.
+JOBS := --jobs $(shell nproc)
+
 # run LABEL,OPTIONS,TESTS
 run_tests = @tests/run --label $(1) --build $(BUILD) $(2) $(3)
 
@@ -69,27 +72,27 @@ check-full: all ## Run the tests, long ones and fuzz campaigns included
 	@tests/run --build $(BUILD) --sum
 
 check-unit: $(UNIT_TESTS:%=$(BUILD)/debug/tests/unit/%) ## Run the unit tests
-	$(call run_tests,check-unit,,$(filter $(BUILD)/%,$^))
+	$(call run_tests,check-unit,$(JOBS),$(filter $(BUILD)/%,$^))
 
 check-asan: export ASAN_OPTIONS := detect_leaks=1:detect_stack_use_after_return=1:$(ASAN_OPTIONS)
 check-asan: export UBSAN_OPTIONS := print_stacktrace=1:$(UBSAN_OPTIONS)
 check-asan: $(UNIT_TESTS:%=$(BUILD)/asan/tests/unit/%) ## Run the unit tests with ASan and UBSan
-	$(call run_tests,check-asan,,$(filter $(BUILD)/%,$^))
+	$(call run_tests,check-asan,$(JOBS),$(filter $(BUILD)/%,$^))
 
 # Without address randomisation, since the sanitizer's fixed maps collide with that of newer kernels.
 check-tsan: export TSAN_OPTIONS := $(patsubst %,suppressions=%:,$(wildcard tests/tsan.supp))$(TSAN_OPTIONS)
 check-tsan: $(UNIT_TESTS:%=$(BUILD)/tsan/tests/unit/%) ## Run the unit tests with TSan
-	$(call run_tests,check-tsan,--wrap 'setarch -R',$(filter $(BUILD)/%,$^))
+	$(call run_tests,check-tsan,$(JOBS) --wrap 'setarch -R',$(filter $(BUILD)/%,$^))
 
 check-fuzz: export UBSAN_OPTIONS := print_stacktrace=1:$(UBSAN_OPTIONS)
 check-fuzz: $(FUZZ_TARGETS:%=$(BUILD)/asan/tests/fuzz/%) ## Replay the corpora of the fuzz targets
-	$(call run_tests,check-fuzz,--corpus tests/fuzz/corpus,$(filter $(BUILD)/%,$^))
+	$(call run_tests,check-fuzz,$(JOBS) --corpus tests/fuzz/corpus,$(filter $(BUILD)/%,$^))
 
 check-cli check-fault check-host: export BYOH_BUNDLE := $(abspath $(BUILD)/byoh-bundle)
 check-cli check-fault check-host: export BYOH_INSTALL := $(abspath $(BUILD)/byoh-install)
 check-cli: export BYOH_HOSTILE := $(abspath $(BUILD)/debug/tests/cli/hostile-bundle)
 check-cli: all $(BUILD)/debug/tests/cli/hostile-bundle ## Run the tests of the commands
-	$(call run_tests,check-cli,,$(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
+	$(call run_tests,check-cli,$(JOBS),$(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 
 # The variables that tests/fault/run knows narrow it down.
 check-fault: export BYOH_FAULT := $(abspath $(BUILD)/debug/tests/fault)
