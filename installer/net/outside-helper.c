@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "bundle/base/cleanup.h"
 
 #define LOOPBACK_SOCKETS 4
+#define NOBODY 65534
 #define CLOSE_RANGE \
 	436 /* close_range(2), the same on every architecture; missing in older headers */
 
@@ -338,6 +340,17 @@ int byoh_outside_settle_in(int fd, int parent, const char *name)
 	if (chdir("/"))
 		_exit(1);
 	return fd;
+}
+
+int byoh_outside_give_up_rights(int parent)
+{
+	if (geteuid() == 0 && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+			       setresuid(NOBODY, NOBODY, NOBODY)))
+		return -errno;
+	/* A change of user forgets it. */
+	if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL))
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH;
 }
 
 _Noreturn void byoh_outside_serve(int fd, int parent)

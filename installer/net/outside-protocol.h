@@ -15,9 +15,8 @@
 #define BYOH_OUTSIDE_URL_PATH_MAX 256
 #define BYOH_OUTSIDE_REQUEST_MAX (BYOH_OUTSIDE_KEY_MAX + BYOH_OUTSIDE_VALUE_MAX + 2)
 #define BYOH_OUTSIDE_ANSWER_MAX ((size_t)4 << 20) /* /proc/net/tcp of some 27,000 sockets */
-#define BYOH_OUTSIDE_API_REQUEST_MAX ((uint32_t)2 << 20) /* an address and a CA */
-#define BYOH_OUTSIDE_API_ANSWER_MAX 4096
-#define BYOH_OUTSIDE_API_SECONDS 12 /* some addresses that do not answer, and one that is slow */
+#define BYOH_OUTSIDE_API_REQUEST_MAX ((uint32_t)4 << 20) /* a CA, a body, keys */
+#define BYOH_OUTSIDE_API_SECONDS 20 /* some addresses that do not answer, and one that is slow */
 #define BYOH_OUTSIDE_LOOPBACK_SECONDS 10
 #define BYOH_OUTSIDE_ANSWER_SECONDS (BYOH_OUTSIDE_LOOPBACK_SECONDS + 20)
 
@@ -28,8 +27,8 @@ enum byoh_outside_operation {
 	BYOH_OUTSIDE_PROC_NET,	   /* name */
 	BYOH_OUTSIDE_INTERFACES,
 	BYOH_OUTSIDE_LOOPBACK_GET, /* number: port; path */
-	BYOH_OUTSIDE_API_VERSION,  /* of the other helper alone: server, zero byte, CA; the answer: the version,
-				    * or what is wrong */
+	BYOH_OUTSIDE_API, /* of the other helper alone: installer/net/api-protocol.h; the answer: the number is the
+			   * HTTP status and the text the body, or what is wrong */
 };
 
 struct byoh_outside_request {
@@ -61,6 +60,8 @@ _Noreturn void byoh_outside_serve(int fd, int parent);
 _Noreturn void byoh_outside_serve_api(int fd, int parent);
 /* What helpers begin with: nothing of the caller's stays open, and they die with it. The descriptor from now on. */
 BYOH_MUST_CHECK int byoh_outside_settle_in(int fd, int parent, const char *name);
+/* To a user that owns nothing, who still dies with the parent. */
+BYOH_MUST_CHECK int byoh_outside_give_up_rights(int parent);
 
 /* From here on socket() of this process and its children answers EACCES for all but AF_UNIX. */
 BYOH_MUST_CHECK int byoh_outside_load_filter(void);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
-#include "installer/net/outside-protocol.h"
+#include "installer/net/outside-internal.h"
 
 struct helper {
 	int fd;	   /* -1 once an answer was missed: later ones would belong to other questions */
@@ -21,7 +21,7 @@ struct helper {
 
 struct byoh_outside {
 	struct helper host;
-	struct helper api; /* takes one request */
+	struct helper api;
 };
 
 /* An unprivileged caller (a --root install, a preflight that is about to say so) keeps its
@@ -270,46 +270,7 @@ int byoh_outside_loopback_get(struct byoh_outside *outside, uint16_t port, const
 	return 0;
 }
 
-static int ask_api(int fd, const char *server, const struct byoh_buffer *ca,
-		   char ret[static BYOH_OUTSIDE_API_ANSWER_MAX + 1])
+int *byoh_outside_api_fd(struct byoh_outside *outside)
 {
-	struct byoh_outside_request request = { .operation = BYOH_OUTSIDE_API_VERSION };
-	struct byoh_outside_answer answer;
-	size_t length = strlen(server) + 1;
-	int rc;
-
-	if (ca->size > BYOH_OUTSIDE_API_REQUEST_MAX - length)
-		return -E2BIG;
-	request.size = (uint32_t)(length + ca->size);
-	rc = byoh_outside_send(fd, &request, sizeof(request));
-	if (rc == 0)
-		rc = byoh_outside_send(fd, server, length);
-	if (rc == 0)
-		rc = byoh_outside_send(fd, ca->data, ca->size);
-	if (rc == 0)
-		rc = byoh_outside_receive(fd, &answer, sizeof(answer), BYOH_OUTSIDE_API_SECONDS);
-	if (rc == 0 && (answer.size > BYOH_OUTSIDE_API_ANSWER_MAX || answer.status > 0))
-		rc = -EPROTO;
-	if (rc == 0)
-		rc = byoh_outside_receive(fd, ret, answer.size, BYOH_OUTSIDE_API_SECONDS);
-	if (rc < 0)
-		return rc;
-	ret[answer.size] = '\0';
-	return answer.status;
-}
-
-int byoh_outside_api_version(struct byoh_outside *outside, const char *server, const struct byoh_buffer *ca,
-			     struct byoh_buffer *ret, struct byoh_error *err)
-{
-	char text[BYOH_OUTSIDE_API_ANSWER_MAX + 1] = "";
-	int rc;
-
-	if (outside->api.fd < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, EPIPE, "the API server is asked once in a run");
-	rc = ask_api(outside->api.fd, server, ca, text);
-	end_helper(&outside->api);
-	if (rc < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "%s%s", text[0] ? "" : "the API server was not asked: ",
-				 text[0] ? text : strerror(-rc));
-	return byoh_buffer_add_string(ret, text, err);
+	return &outside->api.fd;
 }

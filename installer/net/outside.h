@@ -6,8 +6,8 @@
  *
  * A seccomp filter lets the helper open no internet socket: AF_INET, AF_INET6, AF_PACKET, AF_NETLINK and
  * the rest end with EACCES; the few loopback sockets for health checks are opened and bound to the
- * device `lo` before the filter is loaded. A second helper asks the configured API server one question, over one
- * connection that it makes before it loads the same filter.
+ * device `lo` before the filter is loaded. A second helper, which nobody's rights suffice, asks the configured API
+ * server and no other address (installer/net/api.h).
  */
 #ifndef BYOH_INSTALLER_NET_OUTSIDE_H
 #define BYOH_INSTALLER_NET_OUTSIDE_H
@@ -41,8 +41,8 @@ BYOH_MUST_CHECK int byoh_outside_proc_net(struct byoh_outside *outside, const ch
 /* Text of /sys/class/net/<name>/address lines "name mac\n" for every interface of the host. */
 BYOH_MUST_CHECK int byoh_outside_interfaces(struct byoh_outside *outside, struct byoh_buffer *ret,
 					    struct byoh_error *err);
-/* The gitVersion that the API server (https://host:port) tells anybody who asks, once a run; ca is PEM. Asked by
- * a helper of its own, which has no other connection. -EKEYREJECTED: who answers is not known to that CA. */
+/* The gitVersion that the API server (https://host:port) tells anybody who asks; ca is PEM. Fails as
+ * byoh_outside_api does. */
 BYOH_MUST_CHECK int byoh_outside_api_version(struct byoh_outside *outside, const char *server,
 					     const struct byoh_buffer *ca, struct byoh_buffer *ret,
 					     struct byoh_error *err);
