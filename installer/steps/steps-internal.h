@@ -4,6 +4,7 @@
 #ifndef BYOH_INSTALLER_STEPS_STEPS_INTERNAL_H
 #define BYOH_INSTALLER_STEPS_STEPS_INTERNAL_H
 
+#include "installer/agent-config.h"
 #include "installer/kubernetes-config.h"
 #include "installer/plan.h"
 
@@ -19,8 +20,6 @@
 #define BYOH_CNI_BIN "/opt/cni/bin"
 #define BYOH_CNI_CONFIG "/etc/cni/net.d"
 #define BYOH_AGENT_BOOTSTRAP "/etc/byoh/bootstrap-kubeconfig.conf"
-#define BYOH_AGENT_FOLDER "/root/.byoh"
-#define BYOH_AGENT_CONFIG BYOH_AGENT_FOLDER "/config"
 #define BYOH_AGENT_ENVIRONMENT "/etc/byoh/agent.env"
 
 /* The builders, in the order of the table. */

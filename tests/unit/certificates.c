@@ -41,6 +41,11 @@ static void add_name(X509 *certificate, const char *organization)
 
 char *test_certificate(bool ca, const char *organization)
 {
+	return test_certificate_between(ca, organization, 0, 3600);
+}
+
+char *test_certificate_between(bool ca, const char *organization, long begin, long end)
+{
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate = X509_new();
 	X509_EXTENSION *constraints =
@@ -49,8 +54,8 @@ char *test_certificate(bool ca, const char *organization)
 
 	REQUIRE(key && certificate && constraints && bio);
 	REQUIRE(X509_set_version(certificate, X509_VERSION_3));
-	REQUIRE(X509_gmtime_adj(X509_getm_notBefore(certificate), 0));
-	REQUIRE(X509_gmtime_adj(X509_getm_notAfter(certificate), 3600));
+	REQUIRE(X509_gmtime_adj(X509_getm_notBefore(certificate), begin));
+	REQUIRE(X509_gmtime_adj(X509_getm_notAfter(certificate), end));
 	REQUIRE(X509_set_pubkey(certificate, key));
 	add_name(certificate, organization);
 	REQUIRE(X509_add_ext(certificate, constraints, -1));

@@ -7,6 +7,8 @@
 
 /* A self-signed certificate as PEM (malloc), with O=organization where that is not NULL. */
 char *test_certificate(bool ca, const char *organization);
+/* The same, valid from begin to end, in seconds from now. */
+char *test_certificate_between(bool ca, const char *organization, long begin, long end);
 /* A private key as PEM (malloc). */
 char *test_private_key(void);
 /* Base64 on one line (malloc). */
