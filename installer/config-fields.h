@@ -79,6 +79,8 @@ BYOH_MUST_CHECK int byoh_config_read_cluster(const struct byoh_config_reader *re
 					     const struct byoh_yaml_node *map, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_config_read_kube_proxy(const struct byoh_config_reader *reader,
 						const struct byoh_yaml_node *map, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_config_read_node(const struct byoh_config_reader *reader,
+					  const struct byoh_yaml_node *map, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_config_read_registries(const struct byoh_config_reader *reader,
 						const struct byoh_yaml_node *map, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_config_read_cni(const struct byoh_config_reader *reader,

@@ -52,47 +52,6 @@ static int read_join(const struct byoh_config_reader *reader, const struct byoh_
 	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
 }
 
-static int check_node(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
-		      struct byoh_error *err)
-{
-	const struct byoh_pairs *labels = &reader->config->node.labels;
-
-	for (size_t i = 0; i < labels->count; i++)
-		if (!byoh_kubelet_may_set_label(labels->items[i].key))
-			return byoh_yaml_fail(reader->doc,
-					      byoh_config_key_node(byoh_yaml_get(map, "labels"),
-								   labels->items[i].key),
-					      err,
-					      "the kubelet may not give itself the label \"%.100s\" and would "
-					      "not start; set it from the control plane (kubectl label node)",
-					      labels->items[i].key);
-	return 0;
-}
-
-static int read_node(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
-		     struct byoh_error *err)
-{
-	static const struct byoh_field fields[] = {
-		{ .key = "ip", .type = BYOH_FIELD_STRING, .offset = AT(node.ip),
-		  .valid = byoh_is_node_ip, .form = "an IP address of this host" },
-		{ .key = "labels", .type = BYOH_FIELD_PAIRS, .offset = AT(node.labels),
-		  .valid = byoh_is_label_value, .valid_key = byoh_is_label_key,
-		  .form = "Kubernetes labels (at most 63 of A-Z, a-z, 0-9, \"-_.\"; a key may have a "
-			  "domain/ in front)" },
-		{ .key = "taints", .type = BYOH_FIELD_STRINGS, .offset = AT(node.taints),
-		  .valid = byoh_is_taint,
-		  .form = "a list of KEY=VALUE:EFFECT or KEY:EFFECT with NoSchedule, PreferNoSchedule or "
-			  "NoExecute" },
-		{ .key = "servingCertificates", .type = BYOH_FIELD_BOOL,
-		  .offset = AT(node.serving_certificates) },
-		{ .key = "maxPods", .type = BYOH_FIELD_NUMBER, .offset = AT(node.max_pods),
-		  .min = 1, .max = 10000 },
-	};
-	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
-
-	return r < 0 ? r : check_node(reader, map, err);
-}
-
 static int read_agent(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
 		      struct byoh_error *err)
 {
@@ -251,7 +210,7 @@ struct section {
 static const struct section sections[] = {
 	{ "join", read_join, BYOH_MODES_ALL, NULL }, /* first: it says what the others may hold */
 	{ "cluster", byoh_config_read_cluster, BYOH_MODES_ALL, NULL },
-	{ "node", read_node, BYOH_MODES_WITH_KUBELET_FLAGS,
+	{ "node", byoh_config_read_node, BYOH_MODES_WITH_KUBELET_FLAGS,
 	  "the kubelet's flags are written by who joins the host, or by nobody" },
 	{ "agent", read_agent, BYOH_MODE(BYOH_JOIN_AGENT), "no agent runs" },
 	{ "host", read_host, BYOH_MODES_ALL, NULL },

@@ -90,6 +90,10 @@ void byoh_config_free(struct byoh_config *config)
 	release_registries(config);
 	release_pairs(&config->node.labels);
 	release_strings(&config->node.taints);
+	release_pairs(&config->node.system_reserved);
+	release_pairs(&config->node.kube_reserved);
+	byoh_buffer_release(&config->node.kubelet);
+	byoh_buffer_release(&config->node.kubelet_text);
 	release_pairs(&config->agent.host_labels);
 	release_strings(&config->host.ntp);
 	release_pairs(&config->host.hosts);
@@ -106,6 +110,8 @@ void byoh_config_free(struct byoh_config *config)
 	free(config->cluster.service_cidr);
 	free(config->cluster.dns);
 	free(config->node.ip);
+	free(config->node.resolv_conf);
+	free(config->node.kubelet_file);
 	free(config->agent.namespace_name);
 	free(config->agent.metrics);
 	free(config->host.hostname);

@@ -79,11 +79,17 @@ struct byoh_config {
 	enum byoh_join_mode join_mode;
 
 	struct { /* kubeadm, tlsBootstrap */
-		char *ip;
+		char *ip; /* one, or "a,b" of both families */
 		struct byoh_pairs labels;
 		struct byoh_strings taints; /* key=value:Effect */
 		bool serving_certificates;
 		uint64_t max_pods; /* 0: the kubelet's default */
+		/* tlsBootstrap */
+		char *resolv_conf;
+		struct byoh_pairs system_reserved, kube_reserved; /* resource: quantity */
+		struct byoh_buffer kubelet;	 /* further fields of KubeletConfiguration, YAML; empty: none */
+		struct byoh_buffer kubelet_text; /* where they stand in a file of their own: its bytes */
+		char *kubelet_file;		 /* as written */
 	} node;
 
 	struct { /* agent */

@@ -8,6 +8,8 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
+#include "bundle/base/yaml.h"
+#include "installer/kubelet-fields.h"
 
 /* Reads a decimal number of at most four digits at *text and moves behind it. */
 static bool read_number(const char **text, unsigned int *ret)
@@ -143,34 +145,103 @@ static void add_kubelet_identity(struct text *text)
 		  "rotateCertificates: true\n");
 }
 
+/* Quoted: a bare number would be of the wrong type, and the kubelet would end. */
+static void add_reserved(struct text *text, const char *field, const struct byoh_pairs *pairs)
+{
+	if (pairs->count)
+		add(text, "%s:\n", field);
+	for (size_t i = 0; i < pairs->count; i++)
+		add(text, "  %s: \"%s\"\n", pairs->items[i].key, pairs->items[i].value);
+}
+
+/* What the operator may set otherwise. */
+static void add_overridable(struct text *text, const struct byoh_kubelet_input *input,
+			    const struct byoh_yaml_node *additions)
+{
+	if (!byoh_yaml_get(additions, "clusterDomain"))
+		add(text, "clusterDomain: cluster.local\n");
+	/* 100 means never: without a network a collected image is gone for good. */
+	if (!input->images_pinned && !byoh_yaml_get(additions, "imageGCHighThresholdPercent"))
+		add(text, "imageGCHighThresholdPercent: 100\n");
+}
+
+static void add_kubelet_fields(struct text *text, const struct byoh_kubelet_input *input)
+{
+	const struct byoh_config *config = input->config;
+	const char *resolv_conf = config->node.resolv_conf ? config->node.resolv_conf : input->resolv_conf;
+
+	if (config->node.serving_certificates)
+		add(text, "serverTLSBootstrap: true\n");
+	add(text, "cgroupDriver: systemd\n");
+	add(text, "clusterDNS:\n");
+	add_string(text, "- ", config->cluster.dns);
+	if (byoh_kubernetes_at_least(&input->version, 27, 0))
+		add(text, "containerRuntimeEndpoint: " BYOH_CONTAINERD_ENDPOINT "\n");
+	add(text, "failSwapOn: %s\n", config->host.swap ? "false" : "true");
+	add(text, "healthzBindAddress: 127.0.0.1\nhealthzPort: 10248\n");
+	if (config->node.max_pods)
+		add(text, "maxPods: %llu\n", (unsigned long long)config->node.max_pods);
+	if (byoh_kubernetes_at_least(&input->version, 23, 0))
+		add_taints(text, &config->node.taints);
+	if (resolv_conf)
+		add_string(text, "resolvConf: ", resolv_conf);
+	add(text, "staticPodPath: " BYOH_KUBERNETES_MANIFESTS "\n");
+	add_reserved(text, "systemReserved", &config->node.system_reserved);
+	add_reserved(text, "kubeReserved", &config->node.kube_reserved);
+}
+
+static int parse_additions(const struct byoh_config *config, struct byoh_yaml **ret, struct byoh_error *err)
+{
+	bool file = config->node.kubelet_file && config->node.kubelet_text.size; /* its own lines for messages */
+	const struct byoh_buffer *text = file ? &config->node.kubelet_text : &config->node.kubelet;
+
+	return byoh_yaml_parse(byoh_buffer_text(text), text->size,
+			       file ? config->node.kubelet_file : "node.kubelet", BYOH_ERROR_CONFIG, ret, err);
+}
+
+/* The kubelet ends where the control group of what it is to enforce is not there. */
+static int check_slice(const struct byoh_config *config, const struct byoh_yaml_node *additions,
+		       struct byoh_error *err)
+{
+	const struct byoh_yaml_node *group = byoh_yaml_get(additions, "kubeReservedCgroup");
+
+	if (!group || config->host.slices || !strstr(group->text, "runtime.slice"))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
+			 "node.kubelet: kubeReservedCgroup is %s, which host.slices: true makes; set that too",
+			 group->text);
+}
+
+/* The whole text once more, as a kubelet that takes no mistakes would read it. */
+static int check_whole(const struct byoh_kubelet_input *input, const struct byoh_buffer *text,
+		       struct byoh_error *err)
+{
+	CLEANUP_YAML struct byoh_yaml *doc = NULL;
+	int r = byoh_yaml_parse(byoh_buffer_text(text), text->size, BYOH_KUBELET_CONFIG, BYOH_ERROR_CONFIG, &doc,
+				err);
+
+	return r < 0 ? r : byoh_kubelet_fields_check(doc, byoh_yaml_root(doc), &input->version, err);
+}
+
 int byoh_kubelet_config(const struct byoh_kubelet_input *input, struct byoh_buffer *ret,
 			struct byoh_error *err)
 {
 	const struct byoh_config *config = input->config;
 	struct text text = { .out = ret, .err = err };
+	CLEANUP_YAML struct byoh_yaml *additions = NULL;
+	int r = parse_additions(config, &additions, err);
 
+	if (r == 0 && byoh_yaml_root(additions))
+		r = byoh_kubelet_fields_check(additions, byoh_yaml_root(additions), &input->version, err);
+	if (r == 0)
+		r = check_slice(config, byoh_yaml_root(additions), err);
+	if (r < 0)
+		return r;
 	add_kubelet_identity(&text);
-	if (config->node.serving_certificates)
-		add(&text, "serverTLSBootstrap: true\n");
-	add(&text, "cgroupDriver: systemd\n");
-	add(&text, "clusterDNS:\n");
-	add_string(&text, "- ", config->cluster.dns);
-	add(&text, "clusterDomain: cluster.local\n");
-	if (byoh_kubernetes_at_least(&input->version, 27, 0))
-		add(&text, "containerRuntimeEndpoint: " BYOH_CONTAINERD_ENDPOINT "\n");
-	add(&text, "failSwapOn: %s\n", config->host.swap ? "false" : "true");
-	add(&text, "healthzBindAddress: 127.0.0.1\nhealthzPort: 10248\n");
-	/* 100 means never: without a network a collected image is gone for good. */
-	if (!input->images_pinned)
-		add(&text, "imageGCHighThresholdPercent: 100\n");
-	if (config->node.max_pods)
-		add(&text, "maxPods: %llu\n", (unsigned long long)config->node.max_pods);
-	if (byoh_kubernetes_at_least(&input->version, 23, 0))
-		add_taints(&text, &config->node.taints);
-	if (input->resolv_conf)
-		add_string(&text, "resolvConf: ", input->resolv_conf);
-	add(&text, "staticPodPath: " BYOH_KUBERNETES_MANIFESTS "\n");
-	return text.failure;
+	add_kubelet_fields(&text, input);
+	add_overridable(&text, input, byoh_yaml_root(additions));
+	add(&text, "%s", byoh_buffer_text(&config->node.kubelet));
+	return text.failure < 0 ? text.failure : check_whole(input, ret, err);
 }
 
 static void add_flag(struct text *text, bool *first, const char *name)
@@ -221,12 +292,26 @@ static void add_node_flags(struct text *text, bool *first, const struct byoh_kub
 	}
 }
 
+/* 1.20 has it behind a feature gate. */
+static int check_families(const struct byoh_kubernetes_version *version, const char *key, const char *value,
+			  struct byoh_error *err)
+{
+	if (!value || !strchr(value, ',') || byoh_kubernetes_at_least(version, 21, 0))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
+			 "%s: two families of addresses need Kubernetes 1.21 or newer, and the bundle brings "
+			 "1.%u.%u; write one", key, version->minor, version->patch);
+}
+
 int byoh_kubelet_flags(const struct byoh_kubelet_input *input, struct byoh_buffer *ret,
 		       struct byoh_error *err)
 {
 	struct text text = { .out = ret, .err = err };
 	bool first = true;
+	int r = check_families(&input->version, "node.ip", input->config->node.ip, err);
 
+	if (r < 0)
+		return r;
 	add_flag(&text, &first, "bootstrap-kubeconfig");
 	add(&text, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG);
 	add_flag(&text, &first, "kubeconfig");
@@ -254,11 +339,15 @@ int byoh_kube_proxy_config(const struct byoh_kubernetes_version *version, const 
 		[BYOH_PROXY_NFTABLES] = "nftables",
 	};
 	struct text text = { .out = ret, .err = err };
+	int r;
 
 	if (config->kube_proxy.mode == BYOH_PROXY_NFTABLES && !byoh_kubernetes_at_least(version, 31, 0))
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 				 "kubeProxy.mode nftables needs Kubernetes 1.31 or newer, and the bundle "
 				 "brings 1.%u.%u; choose iptables", version->minor, version->patch);
+	r = check_families(version, "cluster.podCIDR", config->cluster.pod_cidr, err);
+	if (r < 0)
+		return r;
 	add(&text, "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
 		   "kind: KubeProxyConfiguration\n"
 		   "clientConnection:\n"

@@ -48,7 +48,8 @@ struct byoh_kubelet_input {
 	bool images_pinned;	   /* byoh_images_can_be_pinned */
 };
 
-/* KubeletConfiguration for BYOH_KUBELET_CONFIG, 0644. */
+/* KubeletConfiguration for BYOH_KUBELET_CONFIG, 0644. BYOH_ERROR_CONFIG for a field of node.kubelet that this
+ * version does not know. */
 BYOH_MUST_CHECK int byoh_kubelet_config(const struct byoh_kubelet_input *input, struct byoh_buffer *ret,
 					struct byoh_error *err);
 /* The arguments behind ExecStart=/usr/local/bin/kubelet, each on a line of its own and joined by " \" as

@@ -25,12 +25,29 @@ static const struct {
 	{ BYOH_BIN_KUBE_PROXY, "/var/lib/kube-proxy", 0755 },
 };
 
+/* Without the file of name servers that it is told no kubelet starts a pod; a site without a network has none,
+ * and needs none in it. What somebody writes into it later is theirs. */
+static int name_servers(const struct byoh_plan_input *input, struct byoh_step *step,
+			struct byoh_error *err)
+{
+	struct byoh_action *action;
+	int rc;
+
+	if (!byoh_steps_brings(input, BYOH_BIN_KUBELET) || input->host->has_resolved ||
+	    input->config->node.resolv_conf)
+		return 0;
+	rc = byoh_step_file(step, "/etc/resolv.conf", 0644, "", 0, &action, err);
+	if (!rc)
+		action->create_only = true;
+	return rc;
+}
+
 int byoh_step_directories(const struct byoh_plan_input *input, struct byoh_step *step,
 			  struct byoh_error *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-		int rc;
+	int rc;
 
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		if (!strcmp(folders[i].needed_by, BYOH_BIN_CONTAINERD)
 			    ? !byoh_steps_has_containerd(input)
 			    : !byoh_steps_brings(input, folders[i].needed_by))
@@ -39,7 +56,8 @@ int byoh_step_directories(const struct byoh_plan_input *input, struct byoh_step 
 		if (rc)
 			return rc;
 	}
-	if (!step->action_count)
-		return 0;
+	rc = name_servers(input, step, err);
+	if (rc || !step->action_count)
+		return rc;
 	return byoh_step_sentence(step, err, "Make the folders of containerd and Kubernetes");
 }

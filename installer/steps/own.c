@@ -135,6 +135,9 @@ static int side_files(const struct byoh_plan_input *input, struct byoh_step *ste
 		rc = side_file(input, step, config->kube_proxy.kubeconfig_file,
 			       &config->kube_proxy.kubeconfig, true, err);
 	if (!rc)
+		rc = side_file(input, step, config->node.kubelet_file, &config->node.kubelet_text,
+			       false, err);
+	if (!rc)
 		rc = side_file(input, step, config->cni.conflist_file, &config->cni.conflist, false,
 			       err);
 	return rc;
