@@ -116,6 +116,21 @@ static int read_pin(const struct byoh_config_reader *reader, const struct byoh_y
 	return byoh_config_copy(pin->text, &reader->config->cluster.ca_pin, err);
 }
 
+/* The CA of an earlier discovery; one that has another pin is as good as none. */
+static int read_discovered(const struct byoh_config_reader *reader, struct byoh_error *err)
+{
+	const struct byoh_yaml_node name = { .type = BYOH_YAML_SCALAR, .text = (char *)BYOH_DISCOVERED_CA };
+	CLEANUP_BUFFER struct byoh_buffer ca = {0};
+	struct byoh_config *config = reader->config;
+
+	if (!config->cluster.ca_pin || reader->without_files || !reader->directory ||
+	    byoh_config_file_read(reader, &name, BYOH_CA_MAX_SIZE, &ca, NULL) < 0 ||
+	    byoh_ca_check(byoh_buffer_text(&ca), ca.size, config->cluster.ca_pin, NULL) < 0)
+		return 0;
+	config->cluster.ca_discovered = true;
+	return byoh_buffer_add(&config->cluster.ca, ca.data, ca.size, err);
+}
+
 static int read_ca(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
 		   struct byoh_error *err)
 {
@@ -135,12 +150,8 @@ static int read_ca(const struct byoh_config_reader *reader, const struct byoh_ya
 		r = byoh_config_copy(file->text, &config->cluster.ca_file, err);
 	if (r < 0 || (file && reader->without_files))
 		return r;
-	if (!file && !data && config->join_mode != BYOH_JOIN_KUBEADM)
-		return byoh_yaml_fail(reader->doc, pin, err,
-				      "a pin alone cannot be used in join mode %s: the CA itself is needed; "
-				      "add file: ca.crt beside the pin", byoh_join_mode_name(config->join_mode));
 	if (!file && !data)
-		return 0;
+		return read_discovered(reader, err);
 	if (file)
 		r = byoh_config_file_read(reader, file, BYOH_CA_MAX_SIZE, &config->cluster.ca, err);
 	else if (byoh_base64_decode(data->text, &config->cluster.ca, &inner) < 0)
@@ -220,7 +231,7 @@ static int check_complete(const struct byoh_config_reader *reader, const struct 
 		return byoh_yaml_fail(reader->doc, map, err,
 				      "the key \"ca\" is missing in \"cluster\": without it the server could not "
 				      "be verified; give {file: ca.crt}, /etc/kubernetes/pki/ca.crt of a control "
-				      "plane");
+				      "plane, or its {pin: sha256:...}");
 	return 0;
 }
 

@@ -13,6 +13,9 @@
 #include "bundle/base/buffer.h"
 #include "bundle/base/error.h"
 
+/* What was found by cluster.ca.pin. It is believed because it has the pin, wherever it lies. */
+#define BYOH_DISCOVERED_CA "discovered-ca.crt"
+
 enum byoh_join_mode { BYOH_JOIN_AGENT, BYOH_JOIN_KUBEADM, BYOH_JOIN_TLS_BOOTSTRAP, BYOH_JOIN_NONE };
 enum byoh_existing { BYOH_EXISTING_REFUSE, BYOH_EXISTING_ADOPT, BYOH_EXISTING_REPLACE };
 enum byoh_proxy_mode { BYOH_PROXY_IPTABLES, BYOH_PROXY_IPVS, BYOH_PROXY_NFTABLES };
@@ -68,6 +71,7 @@ struct byoh_config {
 		char *name, *server;	/* https://host:port */
 		struct byoh_buffer ca;	/* PEM, checked to hold certificates; empty: none */
 		char *ca_pin;		/* "sha256:<64 hex>", or NULL */
+		bool ca_discovered;	/* found by the pin: stands beside the config as BYOH_DISCOVERED_CA */
 		char *ca_file;		/* as written, NULL where inline */
 		char *token;		/* secret; NULL: bound later */
 		char *token_file;	/* as written, NULL where inline */

@@ -207,6 +207,41 @@ int byoh_ca_check(const char *pem, size_t size, const char *pin, struct byoh_err
 	return 0;
 }
 
+static int add_pem(X509 *certificate, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	CLEANUP(free_bio) BIO *bio = BIO_new(BIO_s_mem());
+	char *text = NULL;
+	long size;
+
+	if (!bio || !PEM_write_bio_X509(bio, certificate))
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	size = BIO_get_mem_data(bio, &text);
+	return byoh_buffer_add(ret, text, (size_t)size, err);
+}
+
+int byoh_ca_select(const char *pem, size_t size, const char *pin, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	CLEANUP(free_bio) BIO *bio = size <= BYOH_CA_MAX_SIZE ? BIO_new_mem_buf(size ? pem : "", (int)size) : NULL;
+	int r = bio ? 0 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+
+	while (r == 0) {
+		CLEANUP(free_certificate) X509 *certificate = NULL;
+		CLEANUP(release_block) struct pem_block block = {0};
+		char own[BYOH_PIN_SIZE];
+
+		r = next_block(bio, &block, err);
+		if (r <= 0)
+			return r;
+		certificate = decode_certificate(&block);
+		r = certificate && is_ca(certificate) ? byoh_spki_pin(certificate, own, err) : -ENOENT;
+		if (r == 0 && strcmp(own, pin) == 0)
+			r = add_pem(certificate, ret, err);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
 static bool name_is_admin_group(const X509_NAME *subject, int position)
 {
 	static const char *const groups[] = { "system:masters", "kubeadm:cluster-admins" };

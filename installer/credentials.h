@@ -25,6 +25,10 @@ bool byoh_token_is_opaque(const char *token, size_t max);
  * must have it. Errors are BYOH_ERROR_CONFIG and say "the CA ..." without file or line. */
 BYOH_MUST_CHECK int byoh_ca_check(const char *pem, size_t size, const char *pin, struct byoh_error *err);
 
+/* The certificates of CAs in pem that have the pin, appended as PEM; nothing if none has. */
+BYOH_MUST_CHECK int byoh_ca_select(const char *pem, size_t size, const char *pin, struct byoh_buffer *ret,
+				   struct byoh_error *err);
+
 /* "sha256:" and the digest of the DER SubjectPublicKeyInfo, as kubeadm's --discovery-token-ca-cert-hash. */
 BYOH_MUST_CHECK int byoh_spki_pin(const struct x509_st *certificate, char ret[BYOH_PIN_SIZE],
 				  struct byoh_error *err);

@@ -29,6 +29,19 @@ static int replace_string(char **field, const char *value, struct byoh_error *er
 	return 0;
 }
 
+/* What was found by the pin stays what it is, wherever it comes from the second time. */
+static void replace_ca(struct byoh_config *config, struct byoh_buffer *ca)
+{
+	struct byoh_buffer *old = &config->cluster.ca;
+
+	config->cluster.ca_discovered = config->cluster.ca_discovered && old->size == ca->size &&
+					memcmp(old->data, ca->data, ca->size) == 0;
+	byoh_buffer_release(old);
+	*old = *ca;
+	*ca = (struct byoh_buffer){0};
+	config->cluster.late = true;
+}
+
 int byoh_join_use_kubeconfig(struct byoh_config *config, const char *text, size_t size, const char *name,
 			     struct byoh_error *err)
 {
@@ -44,10 +57,7 @@ int byoh_join_use_kubeconfig(struct byoh_config *config, const char *text, size_
 		r = replace_string(&config->cluster.token, kubeconfig->token, err);
 	if (r < 0)
 		return r;
-	byoh_buffer_release(&config->cluster.ca);
-	config->cluster.ca = kubeconfig->ca;
-	kubeconfig->ca = (struct byoh_buffer){0};
-	config->cluster.late = true;
+	replace_ca(config, &kubeconfig->ca);
 	return 0;
 }
 
@@ -57,7 +67,7 @@ int byoh_join_use_token(struct byoh_config *config, const char *token, struct by
 
 	if (r < 0)
 		return r;
-	if (!config->cluster.server || !config->cluster.ca.size)
+	if (!config->cluster.server || (!config->cluster.ca.size && !config->cluster.ca_pin))
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 				 "the host knows no server and CA yet; bring all three with --kubeconfig FILE");
 	if (!byoh_token_is_bootstrap(token) &&
@@ -73,13 +83,15 @@ int byoh_join_use_token(struct byoh_config *config, const char *token, struct by
 int byoh_join_use_ca(struct byoh_config *config, const char *pem, size_t size, const char *name,
 		     struct byoh_error *err)
 {
+	CLEANUP_BUFFER struct byoh_buffer ca = {0};
 	int r = check_mode(config, err);
 
 	if (r == 0)
 		r = byoh_ca_check(pem, size, config->cluster.ca_pin, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", name);
-	byoh_buffer_release(&config->cluster.ca);
-	config->cluster.late = true;
-	return byoh_buffer_add(&config->cluster.ca, pem, size, err);
+	r = byoh_buffer_add(&ca, pem, size, err);
+	if (r == 0)
+		replace_ca(config, &ca);
+	return r;
 }

@@ -100,6 +100,9 @@ BYOH_MUST_CHECK int byoh_session_load_kept_config(struct byoh_session *session, 
 						  struct byoh_error *err);
 /* Finds and reads the configuration. */
 BYOH_MUST_CHECK int byoh_session_load_config(struct byoh_session *session, struct byoh_error *err);
+/* Where the config knows the CA by its pin alone and has a token: finds it on the network of a live host. A server
+ * that is not reached is no error unless required: the host then waits for another run. */
+BYOH_MUST_CHECK int byoh_session_find_ca(struct byoh_session *session, bool required, struct byoh_error *err);
 /* Asks on a terminal; without one --yes is needed. BYOH_ERROR_USAGE for a no. */
 BYOH_MUST_CHECK int byoh_session_confirm(const struct byoh_session *session, const char *question,
 					 struct byoh_error *err);

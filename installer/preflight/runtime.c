@@ -306,18 +306,13 @@ static int check_join_mode(const struct byoh_plan_input *input, struct byoh_chec
 	}
 	if (mode == BYOH_JOIN_NONE)
 		return byoh_check_pass(report, "none: the host is only prepared");
-	if (config->cluster.ca_pin && !config->cluster.ca.size) {
-		byoh_check_remedy(
-			report,
-			"give the cluster's certificate itself: cluster.ca: {file: ca.crt}");
-		return byoh_check_fail(
-			report,
-			"finding the cluster by cluster.ca.pin alone is not in this release");
-	}
 	if (mode == BYOH_JOIN_AGENT && !byoh_check_has_agent(input))
 		return missing_part(report, mode, BYOH_BIN_AGENT);
 	if (!byoh_check_has_kubelet(input))
 		return missing_part(report, mode, BYOH_BIN_KUBELET);
+	if (config->cluster.ca_pin && !config->cluster.ca.size)
+		return byoh_check_pass(report, "%s, once the cluster's CA is found by its pin",
+				       byoh_join_mode_name(mode));
 	return byoh_check_pass(report, "%s", byoh_join_mode_name(mode));
 }
 

@@ -122,7 +122,8 @@ static int side_files(const struct byoh_plan_input *input, struct byoh_step *ste
 	const struct byoh_config *config = input->config;
 	int rc;
 
-	rc = side_file(input, step, config->cluster.ca_file, &config->cluster.ca, false, err);
+	rc = side_file(input, step, config->cluster.ca_discovered ? BYOH_DISCOVERED_CA : config->cluster.ca_file,
+		       &config->cluster.ca, false, err);
 	if (!rc)
 		rc = token_file(input, step, config->cluster.token_file, config->cluster.token,
 				err);

@@ -74,7 +74,7 @@ static const char *join_outcome(const struct byoh_session *session)
 {
 	if (session->config->join_mode == BYOH_JOIN_NONE)
 		return "none";
-	return session->config->cluster.token ? "started" : "pending";
+	return session->config->cluster.token && session->config->cluster.ca.size ? "started" : "pending";
 }
 
 static const char *result_word(const struct byoh_session *session)
@@ -116,6 +116,9 @@ static void tell_join(const struct byoh_session *session)
 	if (!session->host->live)
 		byoh_report_line(session, "services start and images are imported at the first boot of %s",
 				 session->host->root);
+	else if (session->config->cluster.token && !session->config->cluster.ca.size)
+		byoh_report_line(session, "join: pending; `byoh-install install` finds the cluster's CA once %s is "
+					  "reached", session->config->cluster.server);
 	else if (strcmp(join_outcome(session), "pending") == 0)
 		byoh_report_line(session, "join: pending; bring the token with `byoh-install join --token-file "
 					  "FILE`, or --kubeconfig FILE");
@@ -277,6 +280,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_session_open_bundle(session, NULL, err);
 	if (r == 0)
 		r = byoh_session_load_config(session, err);
+	if (r == 0)
+		r = byoh_session_find_ca(session, false, err);
 	return r < 0 ? r : byoh_carry_out(session, "install", err);
 }
 

@@ -90,6 +90,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_session_load_kept_config(session, false, err);
 	if (r == 0)
 		r = use_given(session, err);
+	if (r == 0)
+		r = byoh_session_find_ca(session, true, err);
 	return r < 0 ? r : byoh_carry_out(session, "join", err);
 }
 

@@ -14,6 +14,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	if (r == 0)
 		r = byoh_session_load_config(session, err);
 	if (r == 0)
+		r = byoh_session_find_ca(session, false, err);
+	if (r == 0)
 		r = byoh_session_make_plan(session, err);
 	if (r < 0)
 		return r;
