@@ -6,7 +6,7 @@
  *
  * A seccomp filter lets the helper open no internet socket: AF_INET, AF_INET6, AF_PACKET, AF_NETLINK and
  * the rest end with EACCES; the few loopback sockets for health checks are opened and bound to the
- * device `lo` before the filter is loaded. A second helper, which nobody's rights suffice, asks the configured API
+ * device `lo` before the filter is loaded. A second helper, with the rights of nobody, asks the configured API
  * server and no other address (installer/net/api.h).
  */
 #ifndef BYOH_INSTALLER_NET_OUTSIDE_H
