@@ -18,7 +18,8 @@
 static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_install, &byoh_verb_plan,	&byoh_verb_preflight, &byoh_verb_verify, &byoh_verb_inspect,
 	&byoh_verb_extract, &byoh_verb_status,	&byoh_verb_repair,  &byoh_verb_rollback,  &byoh_verb_uninstall,
-	&byoh_verb_join,    &byoh_verb_settle,
+	&byoh_verb_join,    &byoh_verb_doctor,
+	&byoh_verb_support_bundle, &byoh_verb_settle,
 };
 
 static atomic_bool cancelled;
@@ -102,7 +103,7 @@ static const struct option_help {
 static const char exit_codes[] =
 	"Exit codes: 0 done, 1 failed and the host is as before, 2 usage or configuration,\n"
 	"3 not trusted or damaged, 4 the host is not fit, 5 waiting for the next medium,\n"
-	"6 failed and not fully restored, 7 status found drift.\n";
+	"6 failed and not fully restored, 7 status found drift, doctor a cause.\n";
 
 static void print_help(FILE *out)
 {

@@ -63,7 +63,7 @@ commands() {
 }
 words() {
 	awk '{
-		line = $1 " " ($2 ~ /^[a-z]+$/ ? $2 : "-")
+		line = $1 " " ($2 ~ /^[a-z][a-z-]*$/ ? $2 : "-")
 		for (i = 2; i <= NF; i++)
 			if (match($i, /^\[?--[a-z][a-z-]*/))
 				line = line " " substr($i, index($i, "--"), RLENGTH - index($i, "--") + 1)
@@ -73,7 +73,7 @@ words() {
 
 program() { if [ "$1" = byoh-bundle ]; then echo "$BYOH_BUNDLE"; else echo "$BYOH_INSTALL"; fi; }
 # verbs PROGRAM    those of its help
-verbs() { "$(program "$1")" --help | sed -nE 's/^  (byoh-bundle )?([a-z]+)( .*)?$/\2/p'; }
+verbs() { "$(program "$1")" --help | sed -nE 's/^  (byoh-bundle )?([a-z][a-z-]*)( .*)?$/\2/p'; }
 # options PROGRAM VERB
 options() {
 	"$(program "$1")" "$2" --help | grep -oE -- '--[a-z][a-z-]*' | sort -u

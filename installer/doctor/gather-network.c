@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Routes, listeners, packet filters: as the host sees them, not the empty namespace that this runs in. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
+#include "installer/doctor/cause.h"
+#include "installer/doctor/gather.h"
+#include "installer/net/outside.h"
+#include "installer/preflight/checks.h"
+
+#define KUBELET_PORT 10250
+#define TCP_LISTEN 0x0a
+
+unsigned long byoh_listener_inode(const char *text, unsigned int port)
+{
+	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
+		unsigned int local, state;
+		unsigned long inode;
+
+		if (sscanf(line + 1, " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x %*s %*s %*s %*u %*u %lu", &local,
+			   &state, &inode) == 3 &&
+		    local == port && state == TCP_LISTEN)
+			return inode;
+	}
+	return 0;
+}
+
+static bool holds_socket(const char *pid, unsigned long inode)
+{
+	char path[300], wanted[64], target[64];
+	CLEANUP_DIR DIR *folder = NULL;
+	const struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	snprintf(wanted, sizeof(wanted), "socket:[%lu]", inode);
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder))) {
+		ssize_t length;
+
+		snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, entry->d_name);
+		length = readlink(path, target, sizeof(target) - 1);
+		if (length <= 0)
+			continue;
+		target[length] = '\0';
+		if (strcmp(target, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "nc (pid 812)", NULL for the kubelet itself. */
+static int describe_process(const char *pid, char **ret, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer name = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	if (byoh_read_named_file(path, 64, &name, NULL) < 0 || !name.size)
+		return 0;
+	name.data[strcspn(name.data, "\n")] = '\0';
+	if (strcmp(name.data, "kubelet") == 0)
+		return 0;
+	if (asprintf(ret, "%s (pid %.20s)", name.data, pid) >= 0)
+		return 0;
+	*ret = NULL;
+	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+}
+
+static int find_owner(unsigned long inode, char **ret, struct byoh_error *err)
+{
+	CLEANUP_DIR DIR *folder = opendir("/proc");
+	const struct dirent *entry;
+
+	while (folder && (entry = readdir(folder)))
+		if (isdigit((unsigned char)entry->d_name[0]) && holds_socket(entry->d_name, inode))
+			return describe_process(entry->d_name, ret, err);
+	return 0;
+}
+
+static bool read_net(const struct byoh_evidence *evidence, const char *name, struct byoh_buffer *ret)
+{
+	return byoh_outside_proc_net(evidence->host->outside, name, ret, NULL) == 0;
+}
+
+static int gather_port(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	static const char *const tables[] = { "tcp", "tcp6" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+		unsigned long inode;
+
+		if (!read_net(evidence, tables[i], &text))
+			continue;
+		inode = byoh_listener_inode(byoh_buffer_text(&text), KUBELET_PORT);
+		if (inode)
+			return find_owner(inode, &evidence->net.port_owner, err);
+	}
+	return 0;
+}
+
+static void gather_routes(struct byoh_evidence *evidence)
+{
+	CLEANUP_BUFFER struct byoh_buffer ipv4 = { 0 }, ipv6 = { 0 };
+
+	evidence->net.known = read_net(evidence, "route", &ipv4);
+	(void)read_net(evidence, "ipv6_route", &ipv6);
+	evidence->net.default_route = byoh_check_default_route(byoh_buffer_text(&ipv4), byoh_buffer_text(&ipv6));
+}
+
+static int gather_rules(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	static const char *const argv[] = { "iptables", "--version", NULL };
+	CLEANUP_BUFFER struct byoh_buffer version = { 0 }, names = { 0 };
+	bool good;
+	int rc = byoh_gather_output(argv, 30, &version, &good, err);
+
+	evidence->net.legacy_tables = read_net(evidence, "ip_tables_names", &names) && names.size;
+	if (rc < 0 || !good || !version.size)
+		return rc;
+	version.data[strcspn(version.data, "\n")] = '\0';
+	evidence->net.iptables = TAKE_PTR(version.data);
+	return 0;
+}
+
+/* ufw's files say what it lets in; firewalld is asked. */
+static bool ufw_is_closed(const struct byoh_evidence *evidence)
+{
+	CLEANUP_BUFFER struct byoh_buffer config = { 0 }, rules = { 0 };
+	int root = evidence->host->root_fd;
+
+	return byoh_host_read(root, "/etc/ufw/ufw.conf", 1 << 20, &config, NULL) == 0 &&
+	       strstr(byoh_buffer_text(&config), "\nENABLED=yes") &&
+	       byoh_host_read(root, "/etc/ufw/user.rules", 1 << 20, &rules, NULL) == 0 &&
+	       !strstr(byoh_buffer_text(&rules), "10250");
+}
+
+static int firewalld_is_closed(bool *ret, struct byoh_error *err)
+{
+	static const char *const state[] = { "firewall-cmd", "--state", NULL };
+	static const char *const query[] = { "firewall-cmd", "--query-port=10250/tcp", NULL };
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	bool running, open = true;
+	int rc = byoh_gather_output(state, 30, &text, &running, err);
+
+	if (rc == 0 && running)
+		rc = byoh_gather_output(query, 30, &text, &open, err);
+	*ret = !open;
+	return rc;
+}
+
+static int gather_firewall(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	bool closed = false;
+	int rc = firewalld_is_closed(&closed, err);
+	const char *name = closed ? "firewalld" : ufw_is_closed(evidence) ? "ufw" : NULL;
+
+	if (rc < 0 || !name)
+		return rc;
+	evidence->net.firewall = strdup(name);
+	return evidence->net.firewall ? 0 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+}
+
+int byoh_gather_network(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	int rc;
+
+	if (!evidence->host->live || !evidence->host->outside || !evidence->units[BYOH_DOCTOR_KUBELET].state)
+		return 0;
+	gather_routes(evidence);
+	rc = gather_port(evidence, err);
+	if (rc == 0)
+		rc = gather_rules(evidence, err);
+	return rc < 0 ? rc : gather_firewall(evidence, err);
+}
