@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/path.h"
 #include "installer/config-fields.h"
 #include "installer/config-syntax.h"
 
 #define AT(member) offsetof(struct byoh_config, member)
-#define CONFLIST_MAX_SIZE ((size_t)256 << 10)
 #define HOST_NAME_LABEL_MAX 63 /* Linux takes 64, but the name becomes a node's label too */
 
 static bool is_hostname(const char *text)
@@ -52,6 +52,41 @@ static int read_join(const struct byoh_config_reader *reader, const struct byoh_
 	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
 }
 
+/* A part of a path: "projects.registry.lan/byoh/cluster-api-byoh". */
+static bool is_bundle_repo(const char *text)
+{
+	return strlen(text) <= 200 && text[0] != '/' && byoh_path_is_clean(text) &&
+	       !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-/:")];
+}
+
+static bool is_bundle_os(const char *text)
+{
+	return *text && strlen(text) <= 100 && text[0] != '.' &&
+	       !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-")];
+}
+
+static int read_local_bundle(const struct byoh_config_reader *reader, const struct byoh_yaml_node *agent,
+			     struct byoh_error *err)
+{
+	static const struct byoh_field fields[] = {
+		{ .key = "repo", .type = BYOH_FIELD_STRING, .offset = AT(agent.bundle_repo),
+		  .valid = is_bundle_repo,
+		  .form = "the bundleRepo of the K8sInstallerConfigTemplate, like registry.lan/byoh" },
+		{ .key = "os", .type = BYOH_FIELD_STRING, .offset = AT(agent.bundle_os), .valid = is_bundle_os,
+		  .form = "a name of the agent's like ubuntu_24.04.1_x86-64" },
+	};
+	const struct byoh_yaml_node *map = NULL;
+	int r = byoh_yaml_read_node(reader->doc, agent, "localBundle", BYOH_YAML_MAPPING, false, &map, err);
+
+	if (r == 0)
+		r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+	if (r == 0 && map && !reader->config->agent.bundle_repo)
+		return byoh_yaml_fail(reader->doc, map, err,
+				      "the key \"repo\" is missing in \"localBundle\"; it is the bundleRepo of the "
+				      "K8sInstallerConfigTemplate");
+	return r;
+}
+
 static int read_agent(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
 		      struct byoh_error *err)
 {
@@ -64,9 +99,11 @@ static int read_agent(const struct byoh_config_reader *reader, const struct byoh
 		  .valid = byoh_is_label_value, .valid_key = byoh_is_label_key,
 		  .form = "Kubernetes labels (at most 63 of A-Z, a-z, 0-9, \"-_.\"; a key may have a "
 			  "domain/ in front)" },
+		{ .key = "localBundle" },
 	};
+	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
 
-	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
+	return r < 0 ? r : read_local_bundle(reader, map, err);
 }
 
 static int read_host(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
@@ -83,6 +120,7 @@ static int read_host(const struct byoh_config_reader *reader, const struct byoh_
 		  .valid = is_host_names, .valid_key = byoh_is_ip,
 		  .form = "addresses with their names, {10.0.0.1: \"api.lan api\"}" },
 		{ .key = "slices", .type = BYOH_FIELD_BOOL, .offset = AT(host.slices) },
+		{ .key = "dummyRoute", .type = BYOH_FIELD_BOOL, .offset = AT(host.dummy_route) },
 	};
 
 	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
@@ -123,80 +161,6 @@ static int read_policy(const struct byoh_config_reader *reader, const struct byo
 	};
 
 	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);
-}
-
-/* containerd loads no network at all from a list that it cannot read: better said here. */
-static int check_conflist(const struct byoh_buffer *conflist, const char *name, struct byoh_error *err)
-{
-	CLEANUP_YAML struct byoh_yaml *doc = NULL;
-	const struct byoh_yaml_node *root, *plugins = NULL;
-	const char *text = NULL;
-	int r = byoh_yaml_parse(conflist->data, conflist->size, name, BYOH_ERROR_CONFIG, &doc, err);
-
-	if (r < 0)
-		return r;
-	root = byoh_yaml_root(doc);
-	/* YAML that is no JSON would pass here and not in containerd. */
-	if (!root || root->type != BYOH_YAML_MAPPING ||
-	    conflist->data[strspn(conflist->data, " \t\r\n")] != '{')
-		return byoh_yaml_fail(doc, root, err, "a CNI network list is a JSON object");
-	r = byoh_yaml_read_string(doc, root, "cniVersion", true, &text, err);
-	if (r == 0)
-		r = byoh_yaml_read_string(doc, root, "name", true, &text, err);
-	if (r == 0)
-		r = byoh_yaml_read_node(doc, root, "plugins", BYOH_YAML_SEQUENCE, true, &plugins, err);
-	if (r == 0 && !plugins->count)
-		return byoh_yaml_fail(doc, plugins, err, "\"plugins\" is empty");
-	for (size_t i = 0; r == 0 && i < plugins->count; i++) {
-		if (plugins->items[i]->type != BYOH_YAML_MAPPING)
-			return byoh_yaml_fail(doc, plugins->items[i], err, "a plugin is a JSON object");
-		r = byoh_yaml_read_string(doc, plugins->items[i], "type", true, &text, err);
-	}
-	return r;
-}
-
-static bool is_conflist_name(const char *text)
-{
-	const char *last = strrchr(text, '/');
-	const char *name = last ? last + 1 : text;
-	size_t length = strlen(name);
-
-	if (length <= strlen(".conflist") || length > 128 || name[0] == '.' ||
-	    strcmp(name + length - strlen(".conflist"), ".conflist") != 0)
-		return false;
-	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
-}
-
-int byoh_config_read_cni(const struct byoh_config_reader *reader, const struct byoh_yaml_node *map,
-			 struct byoh_error *err)
-{
-	static const struct byoh_field fields[] = { { .key = "install" } };
-	struct byoh_config *config = reader->config;
-	struct byoh_error inner = BYOH_ERROR_INIT;
-	const struct byoh_yaml_node *install;
-	const char *text = "plugins";
-	int r = byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), config, err);
-
-	if (r == 0)
-		r = map ? byoh_yaml_read_string(reader->doc, map, "install", false, &text, err) : 0;
-	if (r < 0 || strcmp(text, "plugins") == 0)
-		return r;
-	install = byoh_yaml_get(map, "install");
-	if (!is_conflist_name(text))
-		return byoh_yaml_fail(reader->doc, install, err,
-				      "\"install\" must be plugins, or a file NAME.conflist to place in "
-				      "/etc/cni/net.d, not \"%.100s\"", text);
-	r = byoh_config_copy(text, &config->cni.conflist_file, err);
-	if (r == 0)
-		r = byoh_config_copy(strrchr(text, '/') ? strrchr(text, '/') + 1 : text,
-				     &config->cni.conflist_name, err);
-	if (r < 0 || reader->without_files)
-		return r;
-	r = byoh_config_file_read(reader, install, CONFLIST_MAX_SIZE, &config->cni.conflist, err);
-	if (r < 0)
-		return r;
-	r = check_conflist(&config->cni.conflist, text, &inner);
-	return r < 0 ? byoh_yaml_fail(reader->doc, install, err, "%s", inner.message) : 0;
 }
 
 struct section {

@@ -321,6 +321,82 @@ bool byoh_cidr_address(const char *cidr_list, unsigned int number, char *ret, si
 			 ret, (socklen_t)size) != NULL;
 }
 
+bool byoh_cidrs_contain(const char *a, const char *b)
+{
+	struct cidr outer[2], inner[2];
+	size_t outer_count = parse_cidr_list(a, outer), inner_count = parse_cidr_list(b, inner), held = 0;
+
+	for (size_t i = 0; i < inner_count; i++)
+		for (size_t j = 0; j < outer_count; j++)
+			held += inner[i].prefix >= outer[j].prefix && overlap(&inner[i], &outer[j]);
+	return inner_count && held == inner_count;
+}
+
+static bool write_cidr(const struct cidr *cidr, char *ret, size_t size)
+{
+	bool ipv4 = cidr->address.family == AF_INET;
+	char address[INET6_ADDRSTRLEN];
+	const unsigned char *bytes = cidr->address.bytes + (ipv4 ? 12 : 0);
+
+	return inet_ntop(cidr->address.family, bytes, address, sizeof(address)) &&
+	       snprintf(ret, size, "%s/%u", address, ipv4 ? cidr->prefix - 96 : cidr->prefix) < (int)size;
+}
+
+int byoh_cidr_of_address(const char *text, char *ret, size_t size)
+{
+	const char *slash = strchr(text, '/');
+	char address[INET6_ADDRSTRLEN], zero[64];
+	struct cidr cidr;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(address))
+		return -EINVAL;
+	snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
+	snprintf(zero, sizeof(zero), "%s%.5s", strchr(address, ':') ? "::" : "0.0.0.0", slash);
+	if (!parse_cidr(zero, strlen(zero), &cidr) || !parse_ip(address, &cidr.address))
+		return -EINVAL;
+	for (unsigned int i = cidr.prefix; i < 128; i++)
+		cidr.address.bytes[i / 8] &= (unsigned char)~(0x80 >> i % 8);
+	return write_cidr(&cidr, ret, size) ? 0 : -EINVAL;
+}
+
+/* The list's first, and how many bits a part of it has for its number. */
+static bool find_part(const char *cidr_list, unsigned int prefix, struct cidr *ret, unsigned int *ret_bits)
+{
+	struct cidr cidrs[2];
+	unsigned int wanted;
+
+	if (!parse_cidr_list(cidr_list, cidrs))
+		return false;
+	wanted = cidrs[0].address.family == AF_INET ? prefix + 96 : prefix;
+	if (wanted > 128 || wanted < cidrs[0].prefix)
+		return false;
+	*ret_bits = wanted - cidrs[0].prefix < 31 ? wanted - cidrs[0].prefix : 31;
+	*ret = (struct cidr){ .address = cidrs[0].address, .prefix = wanted };
+	return true;
+}
+
+unsigned int byoh_cidr_count(const char *cidr_list, unsigned int prefix)
+{
+	struct cidr part;
+	unsigned int bits;
+
+	return find_part(cidr_list, prefix, &part, &bits) ? 1U << bits : 0;
+}
+
+bool byoh_cidr_part(const char *cidr_list, unsigned int prefix, unsigned int number, char *ret, size_t size)
+{
+	struct cidr part;
+	unsigned int bits;
+
+	if (!find_part(cidr_list, prefix, &part, &bits) || number >> bits)
+		return false;
+	for (unsigned int i = 0; i < bits; i++)
+		if (number & 1U << i)
+			part.address.bytes[(part.prefix - 1 - i) / 8] |=
+				(unsigned char)(0x80 >> (part.prefix - 1 - i) % 8);
+	return write_cidr(&part, ret, size);
+}
+
 /* At most 63 of [A-Za-z0-9._-], first and last alphanumeric. */
 static bool is_label_name(const char *text, size_t length)
 {

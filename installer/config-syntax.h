@@ -27,6 +27,13 @@ BYOH_MUST_CHECK int byoh_server_url(const char *text, char **ret);
 bool byoh_is_cidr_list(const char *text);
 /* Do two such lists share an address? */
 bool byoh_cidrs_overlap(const char *a, const char *b);
+/* Is each network of b a part of one of a? */
+bool byoh_cidrs_contain(const char *a, const char *b);
+/* The network of prefix bits that holds an address ("10.244.7.1/24": "10.244.7.0/24"); -EINVAL for no address. */
+BYOH_MUST_CHECK int byoh_cidr_of_address(const char *text, char *ret, size_t size);
+/* How many networks of that prefix the list's first CIDR holds (at most 2^31), and the number `number` of them. */
+unsigned int byoh_cidr_count(const char *cidr_list, unsigned int prefix);
+bool byoh_cidr_part(const char *cidr_list, unsigned int prefix, unsigned int number, char *ret, size_t size);
 /* The address number `number` of the list's first CIDR; false if it has not that many. */
 bool byoh_cidr_address(const char *cidr_list, unsigned int number, char *ret, size_t size);
 

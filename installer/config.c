@@ -114,6 +114,8 @@ void byoh_config_free(struct byoh_config *config)
 	free(config->node.kubelet_file);
 	free(config->agent.namespace_name);
 	free(config->agent.metrics);
+	free(config->agent.bundle_repo);
+	free(config->agent.bundle_os);
 	free(config->host.hostname);
 	free(config->containerd.root);
 	free(config->containerd.sandbox_image);
@@ -121,6 +123,7 @@ void byoh_config_free(struct byoh_config *config)
 	free(config->kube_proxy.kubeconfig_file);
 	free(config->cni.conflist_name);
 	free(config->cni.conflist_file);
+	free(config->cni.pod_cidr);
 	free(config);
 }
 

@@ -99,6 +99,8 @@ struct byoh_config {
 	struct { /* agent */
 		char *namespace_name, *metrics;
 		struct byoh_pairs host_labels;
+		char *bundle_repo; /* localBundle: for an agent that runs scripts; NULL: none */
+		char *bundle_os;   /* as those scripts call it; NULL: by os-release */
 	} agent;
 
 	struct {
@@ -107,6 +109,7 @@ struct byoh_config {
 		struct byoh_strings ntp;
 		struct byoh_pairs hosts; /* address: names */
 		bool slices;
+		bool dummy_route; /* a default route that leads nowhere */
 	} host;
 
 	struct {
@@ -135,6 +138,9 @@ struct byoh_config {
 		char *conflist_name;	/* file name to place in /etc/cni/net.d; NULL: plugins only */
 		char *conflist_file;	/* as written */
 		struct byoh_buffer conflist;
+		bool bridge;		/* a list of our own making, for a single node */
+		char *pod_cidr;		/* the node's; NULL: to be found */
+		bool invent_pod_cidr;	/* from the host's name */
 	} cni;
 
 	struct {

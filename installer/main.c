@@ -35,7 +35,7 @@ enum option_id {
 	OPTION_FROM, OPTION_PLAN, OPTION_IGNORE, OPTION_INSTALLED, OPTION_SBOM, OPTION_FILES,
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
 	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
-	OPTION_HELP, OPTION_VERSION,
+	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -62,6 +62,8 @@ static const struct option options[] = {
 	{ "kubeconfig", required_argument, NULL, OPTION_KUBECONFIG },
 	{ "ca", required_argument, NULL, OPTION_CA },
 	{ "recover", no_argument, NULL, OPTION_RECOVER },
+	{ "ca-bundle", no_argument, NULL, OPTION_GUARD_CA },
+	{ "adopt-node", no_argument, NULL, OPTION_ADOPT_NODE },
 	{ "keep-data", no_argument, NULL, OPTION_KEEP_DATA },
 	{ "drain", no_argument, NULL, OPTION_DRAIN },
 	{ "drained", no_argument, NULL, OPTION_DRAINED },
@@ -98,6 +100,8 @@ static const struct option_help {
 	[OPTION_DRAIN_KUBECONFIG] = { "FILE", "with --drain: whose rights to use, in place of the node's own" },
 	[OPTION_ALLOW_DOWNGRADE] = { NULL, "install an older release or Kubernetes than there is" },
 	[OPTION_RECOVER] = { NULL, "only undo what an earlier run left open" },
+	[OPTION_GUARD_CA] = { NULL, "only bring back the CA certificates that the agent replaced" },
+	[OPTION_ADOPT_NODE] = { NULL, "give the agent a host that is a node already; it may come to wipe it" },
 };
 
 static const char exit_codes[] =
@@ -202,6 +206,7 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_SIGNATURES] = &ret->signatures, [OPTION_RECOVER] = &ret->recover_only,
 		[OPTION_KEEP_DATA] = &ret->keep_data, [OPTION_DRAIN] = &ret->drain,
 		[OPTION_DRAINED] = &ret->drained, [OPTION_ALLOW_DOWNGRADE] = &ret->allow_downgrade,
+		[OPTION_GUARD_CA] = &ret->guard_ca, [OPTION_ADOPT_NODE] = &ret->adopt_node,
 	};
 
 	if (id == OPTION_KEY)

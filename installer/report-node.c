@@ -82,6 +82,21 @@ static void tell_certificate(const struct byoh_node_state *state, FILE *out)
 			state->certificate_expires - now < SOON ? ", and should have been renewed" : "");
 }
 
+static void tell_network(const struct byoh_node_state *state, FILE *out)
+{
+	bool hides = strcmp(state->network, "other") == 0 && *state->network_ours;
+
+	if (strcmp(state->network, "none") == 0)
+		fputs("network: none yet: containerd waits for a file in /etc/cni/net.d\n", out);
+	else if (strcmp(state->network, "headcni") == 0)
+		fprintf(out, "network: HeadCNI's%s%s%s\n", *state->network_ours ? "; ours lies beside as " : "",
+			state->network_ours,
+			*state->network_ours ? ", which is no drift: HeadCNI renames what it finds" : "");
+	else
+		fprintf(out, "network: by %s%s%s\n", state->network_file, hides ? ", which goes before our " : "",
+			hides ? state->network_ours : "");
+}
+
 void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 {
 	const struct byoh_node_state *state = node->state;
@@ -92,6 +107,8 @@ void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 		fprintf(out, "agent: %s\n", sentence_of(agent_sentences, state->agent));
 	if (state->service_count)
 		fprintf(out, "node: %s\n", sentence_of(node_sentences, state->node));
+	if (state->service_count)
+		tell_network(state, out);
 	tell_certificate(state, out);
 	if (state->ca_bundle && strcmp(state->ca_bundle, "replaced") == 0)
 		fputs("trust: the system's CA certificates were replaced, as the agent does when a cluster claims the "
@@ -127,6 +144,8 @@ void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json
 	byoh_json_end_object(json);
 	byoh_json_field_string(json, "agent", state->agent);
 	byoh_json_field_string(json, "node", state->node);
+	byoh_json_field_string(json, "network", state->network);
+	byoh_json_field_string(json, "networkFile", *state->network_file ? state->network_file : NULL);
 	byoh_json_field_string(json, "certificate", state->certificate);
 	if (state->certificate_expires)
 		format_time(state->certificate_expires, until);

@@ -595,6 +595,8 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 
 	byoh_ledger_free(TAKE_PTR(session->ledger));
 	r = byoh_ledger_read(session->host, &session->ledger, err);
+	if (r == 0) /* a mere look waits for no server */
+		r = byoh_pod_cidr_find(session->host, session->config, !session->looks_only, &session->pod_cidr, err);
 	if (r < 0)
 		return r;
 
@@ -608,6 +610,8 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.pin_count = session->pin_count,
 		.ledger = session->ledger,
 		.upgrade = find_upgrade(session),
+		.pod_cidr = session->pod_cidr.cidr,
+		.pod_cidr_source = session->pod_cidr.source,
 		.thorough = session->thorough,
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));

@@ -16,6 +16,7 @@
 #include "installer/ledger.h"
 #include "installer/lock.h"
 #include "installer/plan.h"
+#include "installer/pod-cidr.h"
 #include "installer/state.h"
 #include "installer/upgrade.h"
 
@@ -27,7 +28,7 @@ struct byoh_options {
 	const char *config, *root, *from, *plan, *ignored_preflight;
 	const char *token_file, *kubeconfig, *ca; /* join */
 	const char *drain_kubeconfig;
-	bool drain, drained, allow_downgrade; /* install */
+	bool drain, drained, allow_downgrade, adopt_node; /* install */
 	char *token;				  /* a copy: that in argv is wiped */
 	const char *keys[BYOH_SESSION_KEYS_MAX];
 	size_t key_count;
@@ -35,7 +36,7 @@ struct byoh_options {
 	bool installed;			    /* verify */
 	bool sbom, files, signatures;	    /* inspect */
 	bool keep_data;			    /* uninstall */
-	bool recover_only;		    /* settle */
+	bool recover_only, guard_ca;	    /* settle */
 	char **arguments;		    /* what is no option, ends with NULL */
 	size_t argument_count;
 };
@@ -63,6 +64,7 @@ struct byoh_session {
 	bool goes_back;			 /* to the release that was kept */
 	struct byoh_bundle *installed;	 /* the bundle of what is installed, for its manifest; NULL: lost */
 	struct byoh_upgrade upgrade;
+	struct byoh_pod_cidr pod_cidr;	 /* of this node */
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
 	size_t changes;			 /* actions that are not so already */

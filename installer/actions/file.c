@@ -43,7 +43,9 @@ static int check_file(const struct byoh_action_context *context, struct byoh_act
 	struct stat st;
 	int r = byoh_path_look(context, action, &st, err);
 
-	if (r < 0 || action->state == BYOH_STATE_ABSENT || action->create_only)
+	if (r == 0 && action->withheld)
+		action->state = BYOH_STATE_SAME;
+	if (r < 0 || action->withheld || action->state == BYOH_STATE_ABSENT || action->create_only)
 		return r;
 	if (S_ISREG(st.st_mode) && byoh_path_has_rights(&st, action->mode) &&
 	    (uint64_t)st.st_size == action->size)

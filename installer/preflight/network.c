@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/config-syntax.h"
 #include "installer/net/outside.h"
 #include "installer/preflight/checks.h"
 #include "installer/steps/steps-internal.h"
@@ -118,12 +119,11 @@ static int check_default_route(const struct byoh_plan_input *input,
 		ipv6.size = 0;
 	if (byoh_check_default_route(byoh_buffer_text(&ipv4), ipv6.size ? ipv6.data : ""))
 		return byoh_check_pass(report, "there is one");
-	byoh_check_remedy(
-		report,
-		"set one; a site without a router can use a dummy: ip link add dummy0 type dummy; "
-		"ip addr add 203.0.113.254/31 dev dummy0; ip link set dummy0 up; ip route add "
-		"default via "
-		"203.0.113.255 dev dummy0 metric 1000");
+	if (input->config->host.dummy_route)
+		return byoh_check_pass(report, "none yet: the install sets one that leads nowhere");
+	byoh_check_remedy(report,
+			  "set one; for a site without a router write host.dummyRoute: true in byoh.yaml, "
+			  "which sets one that leads nowhere, at every boot too");
 	return byoh_check_warn(report, "this host has no default route");
 }
 
@@ -178,9 +178,42 @@ static int check_hostname(const struct byoh_plan_input *input, struct byoh_check
 	return byoh_check_fail(report, "\"%.64s\" %s", name, fault);
 }
 
+/* Not known is no failure where a cluster can still tell it: its network is written by a later run. */
+static int check_pod_cidr(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			  struct byoh_error *err)
+{
+	const struct byoh_config *config = input->config;
+
+	(void)err;
+	if (!config->cni.bridge)
+		return byoh_check_skip(report, "no network of this node's own is asked for");
+	if (!input->pod_cidr || !*input->pod_cidr) {
+		byoh_check_remedy(report,
+				  "write cni.podCIDR, or set " BYOH_POD_CIDR_VARIABLE "; once the node has joined, "
+				  "byoh-install repair asks the API server for it");
+		if (config->join_mode == BYOH_JOIN_NONE)
+			return byoh_check_fail(report, "the network of this node's pods is not known");
+		return byoh_check_warn(report, "the network of this node's pods is not known yet, and no pod gets "
+					       "an address before it is");
+	}
+	if (config->cni.invent_pod_cidr) {
+		byoh_check_remedy(report, "write the network that the cluster has assigned to this node");
+		return byoh_check_warn(report,
+				       "%s is made of the host's name: of 20 nodes two have the same one as often as not",
+				       input->pod_cidr);
+	}
+	if (!byoh_cidrs_contain(config->cluster.pod_cidr, input->pod_cidr)) {
+		byoh_check_remedy(report, "write cni.podCIDR, or mend cluster.podCIDR");
+		return byoh_check_warn(report, "%s, from %.120s, does not lie in cluster.podCIDR %s", input->pod_cidr,
+				       input->pod_cidr_source, config->cluster.pod_cidr);
+	}
+	return byoh_check_pass(report, "%s, from %.120s", input->pod_cidr, input->pod_cidr_source);
+}
+
 const struct byoh_check byoh_checks_network[] = {
 	{ .id = "hostname", .run = check_hostname },
 	{ .id = "ports", .live_only = true, .fresh_only = true, .run = check_ports },
 	{ .id = "default-route", .live_only = true, .run = check_default_route },
+	{ .id = "pod-cidr", .run = check_pod_cidr },
 	{ .id = NULL },
 };

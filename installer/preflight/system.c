@@ -177,6 +177,7 @@ static int check_tools(const struct byoh_plan_input *input, struct byoh_check_re
 		{ "modprobe", byoh_check_has_node_parts(input) },
 		{ "systemctl", byoh_check_has_node_parts(input) },
 		{ "bash", byoh_check_has_agent(input) }, /* it runs its commands by /bin/bash -c */
+		{ "ip", input->config->host.dummy_route },
 		{ "nft", byoh_check_has_kube_proxy(input) &&
 				 input->config->kube_proxy.mode == BYOH_PROXY_NFTABLES },
 		{ "ipset", byoh_check_has_kube_proxy(input) &&
@@ -199,7 +200,7 @@ static int check_tools(const struct byoh_plan_input *input, struct byoh_check_re
 	byoh_check_remedy(
 		report,
 		"install the packages that hold them (mount, util-linux, kmod, coreutils, bash, "
-		"nftables, ipset)");
+		"iproute2, nftables, ipset)");
 	if (input->host->live)
 		return byoh_check_fail(report, "missing: %s", missing);
 	return byoh_check_warn(report, "missing below %.60s: %s", input->host->root, missing);

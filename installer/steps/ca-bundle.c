@@ -10,6 +10,8 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/ca-list.h"
+#include "installer/run.h"
 #include "installer/steps/leave.h"
 #include "installer/steps/node-state.h"
 #include "installer/steps/steps-internal.h"
@@ -146,6 +148,130 @@ static int keep(const struct byoh_plan_input *input, struct byoh_step *step, str
 	rc = byoh_step_file(step, KEPT, 0600, text.data, text.size, &action, err);
 	if (!rc)
 		action->create_only = true;
+	return rc;
+}
+
+/*
+ * The guard: byoh-ca-guard.path waits for a write to the trust store, and for the cluster's CA, which the agent
+ * may write later.
+ */
+
+static const char guard_path_unit[] =
+	"[Unit]\n"
+	"Description=Watch for the agent's replacing of the system's CA certificates\n"
+	"Documentation=man:byoh-install(8)\n"
+	"\n"
+	"[Path]\n"
+	"PathChanged=" BUNDLE "\n"
+	"PathChanged=" BYOH_KUBERNETES_CA "\n"
+	"Unit=byoh-ca-guard.service\n"
+	"\n"
+	"[Install]\n"
+	"WantedBy=multi-user.target\n";
+
+/* Its own write is one more change, which it then finds nothing to do about. */
+static const char guard_service_unit[] =
+	"[Unit]\n"
+	"Description=Put the system's CA certificates back beside the cluster's\n"
+	"Documentation=man:byoh-install(8)\n"
+	"StartLimitIntervalSec=0\n"
+	"\n"
+	"[Service]\n"
+	"Type=oneshot\n"
+	"ExecStart=" BYOH_BIN_TOOL " settle --ca-bundle\n";
+
+static bool is_guarded(const struct byoh_plan_input *input)
+{
+	return input->config->join_mode == BYOH_JOIN_AGENT && byoh_steps_brings(input, BYOH_BIN_AGENT) &&
+	       byoh_steps_brings(input, BYOH_BIN_TOOL);
+}
+
+/* Before the agent starts, which may replace them at once. */
+int byoh_step_start_guard(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+{
+	static const char *const restart_on[] = { BYOH_UNIT_DIR "/" BYOH_CA_GUARD_UNIT, NULL };
+	int rc;
+
+	if (!is_guarded(input))
+		return 0;
+	rc = byoh_step_unit(step, BYOH_CA_GUARD_UNIT, true, restart_on, err);
+	return rc ? rc : byoh_step_sentence(step, err, "Watch the system's CA certificates");
+}
+
+int byoh_step_ca_guard(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+{
+	int rc;
+
+	if (!is_guarded(input))
+		return 0;
+	rc = byoh_steps_text(input, step, BYOH_UNIT_DIR "/byoh-ca-guard.service", 0644, guard_service_unit, err);
+	if (!rc)
+		rc = byoh_steps_text(input, step, BYOH_UNIT_DIR "/" BYOH_CA_GUARD_UNIT, 0644, guard_path_unit, err);
+	if (!rc)
+		rc = byoh_steps_enable(step, BYOH_CA_GUARD_UNIT, err);
+	return rc ? rc : byoh_step_sentence(step, err, "Guard the system's CA certificates against the agent");
+}
+
+/* Adds what a file or the configuration knows of the cluster's CA. */
+static void add_list(const struct byoh_buffer *pem, struct byoh_ca_list *list)
+{
+	struct byoh_ca_list more;
+
+	if (!pem->size || byoh_ca_list_read(pem->data, pem->size, &more, NULL) < 0)
+		return;
+	for (size_t i = 0; i < more.count && list->count < BYOH_CA_LIST_MAX; i++)
+		list->digests[list->count++] = more.digests[i];
+}
+
+/* Nothing but certificates of the cluster: what the agent writes, and hardly ever what a person would. */
+static bool is_agents_work(const struct byoh_host *host, const struct byoh_config *config,
+			   const struct byoh_buffer *current)
+{
+	CLEANUP_BUFFER struct byoh_buffer placed = { 0 };
+	struct byoh_ca_list cluster = { 0 }, found;
+
+	add_list(&config->cluster.ca, &cluster);
+	if (read_text(host, BYOH_KUBERNETES_CA, &placed) == 0)
+		add_list(&placed, &cluster);
+	if (byoh_ca_list_read(byoh_buffer_text(current), current->size, &found, NULL) < 0 || !found.count)
+		return false;
+	for (size_t i = 0; i < found.count; i++)
+		if (!byoh_ca_list_holds(&cluster, &found.digests[i]))
+			return false;
+	return true;
+}
+
+/* The distribution's own tool knows the certificates of today; the copy those of the first installation. */
+static int read_base(const struct byoh_host *host, const struct byoh_buffer *kept, struct byoh_buffer *ret,
+		     struct byoh_error *err)
+{
+	if (host->live && byoh_host_has_program(host, "update-ca-certificates") &&
+	    byoh_run_simple(NULL, "update-ca-certificates", NULL) == 0 && read_text(host, BUNDLE, ret) == 0 &&
+	    !byoh_ca_bundle_is_replaced(kept, ret))
+		return 0;
+	ret->size = 0;
+	return byoh_buffer_add(ret, kept->data, kept->size, err);
+}
+
+int byoh_ca_bundle_guard(const struct byoh_host *host, const struct byoh_config *config, bool *ret_mended,
+			 struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer kept = { 0 }, current = { 0 }, base = { 0 }, both = { 0 };
+	struct stat st;
+	int rc;
+
+	*ret_mended = false;
+	/* Where it is a link, another tool makes the file behind it. */
+	if (byoh_stat_beneath(host->root_fd, BUNDLE, &st, NULL) < 0 || !S_ISREG(st.st_mode) ||
+	    !read_both(host, &kept, &current) || !byoh_ca_bundle_is_replaced(&kept, &current) ||
+	    !is_agents_work(host, config, &current))
+		return 0;
+	rc = read_base(host, &kept, &base, err);
+	if (!rc)
+		rc = merge(&base, &current, &both, err);
+	if (!rc)
+		rc = byoh_write_file(host->root_fd, BUNDLE, both.data, both.size, st.st_mode & 07777, err);
+	*ret_mended = rc == 0;
 	return rc;
 }
 

@@ -22,7 +22,7 @@ static const char *const data_folders[] = {
 static const char *const complete_steps[] = {
 	"own",	      "release-files", "modules", "sysctl",   "containerd", "registries", "crictl",
 	"units",      "slices",	       "cni",	  "kubernetes", "agent",
-	"kubelet-flags",
+	"kubelet-flags", "dummy-route", "ca-guard",
 };
 
 /* Processes that outlive their service: the shims of containers, and the containers. */

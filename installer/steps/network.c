@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the pods' network needs on the host: iptables where there is none, a CNI configuration where
- * one is asked for. */
-#include <errno.h>
-#include <string.h>
+/* What the pods' network needs on the host: iptables where there is none, and a default route where a
+ * site has no router. */
+#include <stdio.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/steps/steps-internal.h"
@@ -36,26 +35,52 @@ int byoh_step_iptables(const struct byoh_plan_input *input, struct byoh_step *st
 	return byoh_step_sentence(step, err, "Bring iptables, which this host has not");
 }
 
-int byoh_step_cni(const struct byoh_plan_input *input, struct byoh_step *step,
-		  struct byoh_error *err)
+/* Without a default route agent and kubelet find no address of their own. The addresses are of a block for
+ * documentation, so that they hide nothing, and any other default route is preferred. */
+static const char route_unit[] =
+	"[Unit]\n"
+	"Description=A default route that leads nowhere, for a site without a router\n"
+	"Documentation=man:byoh.yaml(5)\n"
+	"DefaultDependencies=no\n"
+	"After=systemd-modules-load.service network-pre.target\n"
+	"Before=network-online.target kubelet.service byoh-hostagent.service shutdown.target\n"
+	"Conflicts=shutdown.target\n"
+	"\n"
+	"[Service]\n"
+	"Type=oneshot\n"
+	"RemainAfterExit=yes\n"
+	"ExecStartPre=-/sbin/modprobe dummy numdummies=0\n"
+	"ExecStartPre=-/sbin/ip link add byoh-dummy0 type dummy\n"
+	"ExecStart=/sbin/ip address replace 203.0.113.254/31 dev byoh-dummy0\n"
+	"ExecStart=/sbin/ip link set byoh-dummy0 up\n"
+	"ExecStart=/sbin/ip route replace default via 203.0.113.255 dev byoh-dummy0 metric 65535\n"
+	"ExecStop=/sbin/ip link delete byoh-dummy0\n"
+	"\n"
+	"[Install]\n"
+	"WantedBy=multi-user.target\n";
+
+int byoh_step_dummy_route(const struct byoh_plan_input *input, struct byoh_step *step,
+			  struct byoh_error *err)
 {
-	const struct byoh_config *config = input->config;
-	CLEANUP_FREE char *path = NULL;
 	int rc;
 
-	if (!config->cni.conflist_name || !config->cni.conflist.size)
+	if (!input->config->host.dummy_route)
 		return 0;
-	if (strchr(config->cni.conflist_name, '/') || config->cni.conflist_name[0] == '.')
-		return byoh_fail(
-			err, BYOH_ERROR_CONFIG, EINVAL,
-			"cni.install: \"%s\" cannot be the name of a file in " BYOH_CNI_CONFIG,
-			config->cni.conflist_name);
-	if (asprintf(&path, BYOH_CNI_CONFIG "/%s", config->cni.conflist_name) < 0)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	rc = byoh_steps_file(input, step, path, 0644, config->cni.conflist.data,
-			     config->cni.conflist.size, NULL, err);
-	if (rc || !step->action_count)
-		return rc;
-	return byoh_step_sentence(step, err, "Place the network configuration %s",
-				  config->cni.conflist_name);
+	rc = byoh_steps_text(input, step, BYOH_UNIT_DIR "/" BYOH_DUMMY_ROUTE_UNIT, 0644, route_unit, err);
+	if (!rc)
+		rc = byoh_steps_enable(step, BYOH_DUMMY_ROUTE_UNIT, err);
+	return rc ? rc : byoh_step_sentence(step, err, "Have a default route that leads nowhere");
+}
+
+/* After systemd has read the unit. */
+int byoh_step_start_route(const struct byoh_plan_input *input, struct byoh_step *step,
+			  struct byoh_error *err)
+{
+	static const char *const restart_on[] = { BYOH_UNIT_DIR "/" BYOH_DUMMY_ROUTE_UNIT, NULL };
+	int rc;
+
+	if (!input->config->host.dummy_route)
+		return 0;
+	rc = byoh_step_unit(step, BYOH_DUMMY_ROUTE_UNIT, true, restart_on, err);
+	return rc ? rc : byoh_step_sentence(step, err, "Set the default route that leads nowhere");
 }

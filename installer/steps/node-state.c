@@ -165,6 +165,35 @@ static void look_for_agents_work(const struct byoh_host *host, struct byoh_node_
 		     !byoh_steps_exists(host, "/var/lib/kubelet");
 }
 
+/* HeadCNI gives ours another name. */
+static void find_ours(const struct byoh_host *host, const struct byoh_config *config, char ret[256])
+{
+	static const char *const suffixes[] = { "", BYOH_HEADCNI_SUFFIX };
+	const char *name = config->cni.bridge ? BYOH_BRIDGE_CONFLIST : config->cni.conflist_name;
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(suffixes) && !*ret; i++) {
+		char path[320];
+
+		snprintf(ret, 256, "%.200s%s", name, suffixes[i]);
+		snprintf(path, sizeof(path), BYOH_CNI_CONFIG "/%s", ret);
+		if (!byoh_steps_exists(host, path))
+			*ret = '\0';
+	}
+}
+
+static void look_at_network(const struct byoh_host *host, const struct byoh_config *config,
+			    struct byoh_node_state *ret)
+{
+	byoh_cni_first_file(host, ret->network_file);
+	find_ours(host, config, ret->network_ours);
+	if (!*ret->network_file)
+		ret->network = "none";
+	else if (strcmp(ret->network_file, BYOH_HEADCNI_CONFLIST) == 0)
+		ret->network = "headcni";
+	else
+		ret->network = strcmp(ret->network_file, ret->network_ours) == 0 ? "ours" : "other";
+}
+
 static const char *node_word(const struct byoh_host *host, const struct byoh_config *config,
 			     const struct byoh_node_state *state)
 {
@@ -186,6 +215,7 @@ int byoh_node_look(const struct byoh_host *host, const struct byoh_config *confi
 	look_at_certificate(host, ret);
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		look_for_agents_work(host, ret);
+	look_at_network(host, config, ret);
 	ret->node = node_word(host, config, ret);
 	ret->ca_bundle = byoh_ca_bundle_state(host);
 	return 0;

@@ -28,6 +28,10 @@ struct byoh_node_state {
 	bool claimed, reset; /* by the agent */
 	const char *certificate; /* the kubelet's: NULL: none, "valid", "expired", "unreadable" */
 	uint64_t certificate_expires; /* seconds since 1970; 0: unknown */
+	/* Whose list of plugins containerd takes: "ours", "headcni", "other", "none"; its name, "" without one; and
+	 * ours, by which name it lies there now, "" where we have none. */
+	const char *network;
+	char network_file[256], network_ours[256];
 	const char *ca_bundle; /* the system's: NULL: unknown, "whole", "replaced" */
 };
 
@@ -42,6 +46,10 @@ bool byoh_certificate_expiry(const char *pem, size_t size, uint64_t *ret);
 
 /* "whole", "replaced", or NULL where no copy was kept (ca-bundle.c). */
 const char *byoh_ca_bundle_state(const struct byoh_host *host);
+/* For byoh-ca-guard.service: brings back what the agent replaced by the cluster's CA alone. What anybody else made of
+ * it stays. */
+BYOH_MUST_CHECK int byoh_ca_bundle_guard(const struct byoh_host *host, const struct byoh_config *config,
+					 bool *ret_mended, struct byoh_error *err);
 /* Are most of the certificates gone that there were? Pure. */
 bool byoh_ca_bundle_is_replaced(const struct byoh_buffer *kept, const struct byoh_buffer *current);
 

@@ -71,7 +71,7 @@ int byoh_step_systemd(const struct byoh_plan_input *input, struct byoh_step *ste
 {
 	int rc;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_TOOL) &&
+	if (!byoh_steps_brings(input, BYOH_BIN_TOOL) && !input->config->host.dummy_route &&
 	    !byoh_steps_has_containerd(input) &&
 	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) &&
 	    !byoh_steps_brings(input, BYOH_BIN_AGENT))

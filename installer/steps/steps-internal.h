@@ -7,6 +7,7 @@
 #include "installer/agent-config.h"
 #include "installer/kubernetes-config.h"
 #include "installer/plan.h"
+#include "installer/pod-cidr.h"
 
 #define BYOH_UNIT_DIR "/usr/local/lib/systemd/system"
 #define BYOH_BIN_CONTAINERD "/usr/local/bin/containerd"
@@ -18,7 +19,11 @@
 #define BYOH_CONTAINERD_CONFIG "/etc/containerd/config.toml"
 #define BYOH_CONTAINERD_CERTS "/etc/containerd/certs.d"
 #define BYOH_CNI_BIN "/opt/cni/bin"
-#define BYOH_CNI_CONFIG "/etc/cni/net.d"
+#define BYOH_BRIDGE_CONFLIST "99-byoh.conflist" /* a real network's goes before it */
+#define BYOH_HEADCNI_CONFLIST "10-headcni.conflist"
+#define BYOH_HEADCNI_SUFFIX ".headcni_bak" /* what it gives to every other file there */
+#define BYOH_CA_GUARD_UNIT "byoh-ca-guard.path"
+#define BYOH_DUMMY_ROUTE_UNIT "byoh-dummy-route.service"
 #define BYOH_AGENT_BOOTSTRAP "/etc/byoh/bootstrap-kubeconfig.conf"
 #define BYOH_AGENT_ENVIRONMENT "/etc/byoh/agent.env"
 
@@ -45,9 +50,13 @@ BYOH_STEP_BUILDER(crictl);
 BYOH_STEP_BUILDER(units);
 BYOH_STEP_BUILDER(slices);
 BYOH_STEP_BUILDER(iptables);
+BYOH_STEP_BUILDER(dummy_route);
+BYOH_STEP_BUILDER(start_route);
 BYOH_STEP_BUILDER(cni);
 BYOH_STEP_BUILDER(kubernetes);
 BYOH_STEP_BUILDER(ca_bundle);
+BYOH_STEP_BUILDER(ca_guard);
+BYOH_STEP_BUILDER(start_guard);
 BYOH_STEP_BUILDER(agent);
 BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);
@@ -155,6 +164,11 @@ BYOH_MUST_CHECK int byoh_unit_name_of_path(const char *path, const char *suffix,
 BYOH_MUST_CHECK int byoh_kubelet_flags_clean(const char *text, const struct byoh_kubernetes_version *version,
 					     struct byoh_buffer *ret, size_t *ret_removed,
 					     struct byoh_error *err);
+
+/* The list of plugins for a single node, with the node's networks. Pure. */
+BYOH_MUST_CHECK int byoh_bridge_conflist(const char *cidrs, struct byoh_buffer *ret, struct byoh_error *err);
+/* Has HeadCNI taken the folder over? */
+bool byoh_cni_is_headcni(const struct byoh_host *host);
 
 /* containerd's configuration, by its version. The texts are pure functions of their input. */
 struct byoh_containerd_input {

@@ -338,7 +338,7 @@ static const struct {
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {nodeIdentity: true, token: {value: a}}\n", "more than one of" },
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {manage: false, nodeIdentity: true}\n", "not managed here" },
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {token: {value: a}}\n", "needs cluster.server" },
-	{ "cni: {install: none}\n", "\"install\" must be plugins, or a file" },
+	{ "cni: {install: none}\n", "\"install\" must be plugins, bridge, or a file" },
 	{ "cni: {install: bad.conflist}\n", "\"plugins\" is empty" },
 	{ "cni: {install: yaml.conflist}\n", "is a JSON object" },
 	{ "policy: {threshold: 0}\n", "\"threshold\" must be from 1" },
