@@ -10,7 +10,7 @@
 
 static int check_mode(const struct byoh_config *config, struct byoh_error *err)
 {
-	if (config->join_mode == BYOH_JOIN_AGENT || config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP)
+	if (config->join_mode != BYOH_JOIN_NONE)
 		return 0;
 	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 			 "join.mode is %s: this host joins nothing; set join.mode in its configuration and "

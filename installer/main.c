@@ -20,6 +20,7 @@ static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_extract, &byoh_verb_status,	&byoh_verb_repair,  &byoh_verb_rollback,  &byoh_verb_uninstall,
 	&byoh_verb_join,    &byoh_verb_doctor,
 	&byoh_verb_support_bundle, &byoh_verb_settle,
+	&byoh_verb_kubeadm_join,
 };
 
 static atomic_bool cancelled;

@@ -22,6 +22,7 @@ static const struct sentence {
 	{ "unclaimed", "no cluster has claimed this host" },
 	{ "joining", "is about to join its cluster" },
 	{ "joined", "joined its cluster" },
+	{ "failed", "kubeadm join failed" },
 	{ "reset", "the agent has reset this host; `byoh-install repair` makes it ready for the next claim" },
 	{ NULL, NULL },
 };
@@ -59,6 +60,15 @@ static void tell_services(const struct byoh_node_state *state, FILE *out)
 	for (size_t i = 0; i < state->service_count; i++)
 		fprintf(out, "%s%s %s%s", i ? ", " : "services: ", state->services[i].name,
 			state->services[i].state, i + 1 == state->service_count ? "\n" : "");
+}
+
+/* Why it is no node yet, where kubeadm has tried. */
+static void tell_attempt(const struct byoh_join_record *join, FILE *out)
+{
+	if (!join->state || !join->cause[0])
+		return;
+	fprintf(out, "join: %s; %s%s\n", join->cause, join->remedy,
+		strcmp(join->state, "later") == 0 ? "; it is tried again by itself" : "");
 }
 
 /* Clocks of hosts without a network are often wrong: the date stands there to be looked at. */
@@ -109,6 +119,7 @@ void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 		fprintf(out, "node: %s\n", sentence_of(node_sentences, state->node));
 	if (state->service_count)
 		tell_network(state, out);
+	tell_attempt(&state->join, out);
 	tell_certificate(state, out);
 	if (state->ca_bundle && strcmp(state->ca_bundle, "replaced") == 0)
 		fputs("trust: the system's CA certificates were replaced, as the agent does when a cluster claims the "
@@ -146,6 +157,8 @@ void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json
 	byoh_json_field_string(json, "node", state->node);
 	byoh_json_field_string(json, "network", state->network);
 	byoh_json_field_string(json, "networkFile", *state->network_file ? state->network_file : NULL);
+	byoh_json_field_string(json, "joinCause", state->join.cause[0] ? state->join.cause : NULL);
+	byoh_json_field_string(json, "joinRemedy", state->join.remedy[0] ? state->join.remedy : NULL);
 	byoh_json_field_string(json, "certificate", state->certificate);
 	if (state->certificate_expires)
 		format_time(state->certificate_expires, until);

@@ -295,6 +295,8 @@ static int build_paths(const struct byoh_restore_input *input, struct byoh_step 
 		if (r == 0 && origin->before.kind == BYOH_ACTION_FILE && origin->was_written)
 			r = byoh_leave_moved_conflist(input->host, origin, step, err);
 	}
+	if (r == 0)
+		r = byoh_leave_kubeadm(input->host, step, err);
 	for (size_t i = input->ledger->count; i > 0 && r == 0; i--)
 		if (input->ledger->origins[i - 1].before.kind == BYOH_ACTION_DIRECTORY)
 			r = give_back_directory(&input->ledger->origins[i - 1], step, err);

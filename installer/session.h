@@ -13,6 +13,7 @@
 #include "bundle/bundle.h"
 #include "installer/config.h"
 #include "installer/host.h"
+#include "installer/join-record.h"
 #include "installer/ledger.h"
 #include "installer/lock.h"
 #include "installer/plan.h"
@@ -68,6 +69,7 @@ struct byoh_session {
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
 	size_t changes;			 /* actions that are not so already */
+	struct byoh_join_record join;	 /* of the attempt that this run started; no state: none */
 	bool images_unknown;		 /* containerd does not answer, see byoh_report_ask_images */
 	size_t step_number, step_total;	 /* of those with something to do, for progress */
 	struct byoh_bar bar;

@@ -9,6 +9,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "installer/preflight/checks.h"
+#include "installer/steps/kubeadm-join.h"
 #include "installer/steps/steps-internal.h"
 
 #define SMALL_FILE_MAX ((size_t)1 << 20)
@@ -300,12 +301,10 @@ static int check_join_mode(const struct byoh_plan_input *input, struct byoh_chec
 	enum byoh_join_mode mode = config->join_mode;
 
 	(void)err;
-	if (mode == BYOH_JOIN_KUBEADM) {
-		byoh_check_remedy(report, "use join.mode agent or tlsBootstrap");
-		return byoh_check_fail(report, "join.mode kubeadm is not in this release");
-	}
 	if (mode == BYOH_JOIN_NONE)
 		return byoh_check_pass(report, "none: the host is only prepared");
+	if (mode == BYOH_JOIN_KUBEADM && !byoh_steps_brings(input, BYOH_BIN_KUBEADM))
+		return missing_part(report, mode, BYOH_BIN_KUBEADM);
 	if (mode == BYOH_JOIN_AGENT && !byoh_check_has_agent(input))
 		return missing_part(report, mode, BYOH_BIN_AGENT);
 	if (!byoh_check_has_kubelet(input))

@@ -21,7 +21,7 @@ static const char *const data_folders[] = {
 
 static const char *const complete_steps[] = {
 	"own",	      "release-files", "modules", "sysctl",   "containerd", "registries", "crictl",
-	"units",      "slices",	       "cni",	  "kubernetes", "agent",
+	"units",      "slices",	       "cni",	  "kubernetes", "agent", "kubeadm",
 	"kubelet-flags", "dummy-route", "ca-guard",
 };
 
@@ -89,7 +89,7 @@ static int rank(const char *unit)
 {
 	if (strcmp(unit, AGENT_UNIT) == 0)
 		return 0;
-	if (strstr(unit, ".path"))
+	if (strstr(unit, ".path") || strncmp(unit, "byoh-kubeadm", strlen("byoh-kubeadm")) == 0)
 		return 1;
 	if (strcmp(unit, "containerd.service") == 0)
 		return 3;

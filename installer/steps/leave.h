@@ -33,6 +33,9 @@ BYOH_MUST_CHECK int byoh_leave_ca_bundle(const struct byoh_host *host, struct by
 /* Adds the removal of a network list of ours to which HeadCNI has given another name. */
 BYOH_MUST_CHECK int byoh_leave_moved_conflist(const struct byoh_host *host, const struct byoh_origin *origin,
 					      struct byoh_step *step, struct byoh_error *err);
+/* Adds the end of what a join in the agent's stead has left, which no plan names (kubeadm.c). */
+BYOH_MUST_CHECK int byoh_leave_kubeadm(const struct byoh_host *host, struct byoh_step *step,
+				       struct byoh_error *err);
 /* Does the agent have to be held while this plan (checked) is carried out? It starts services by itself. */
 bool byoh_leave_holds_agent(const struct byoh_plan *plan);
 BYOH_MUST_CHECK int byoh_leave_hold_agent(struct byoh_step *step, struct byoh_error *err);

@@ -13,6 +13,7 @@
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
 #include "installer/credentials.h"
+#include "installer/kubeadm-config.h"
 #include "installer/kubeconfig.h"
 #include "installer/run.h"
 #include "installer/steps/steps-internal.h"
@@ -203,6 +204,10 @@ static const char *node_word(const struct byoh_host *host, const struct byoh_con
 		return "joined";
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		return state->reset ? "reset" : state->claimed ? "joining" : "unclaimed";
+	if (config->join_mode == BYOH_JOIN_KUBEADM && state->join.state)
+		return strcmp(state->join.state, "failed") == 0 ? "failed" : "joining";
+	if (config->join_mode == BYOH_JOIN_KUBEADM)
+		return byoh_steps_exists(host, BYOH_KUBEADM_CONFIG) ? "joining" : "waiting";
 	return byoh_steps_exists(host, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG) ? "joining" : "waiting";
 }
 
@@ -216,6 +221,8 @@ int byoh_node_look(const struct byoh_host *host, const struct byoh_config *confi
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		look_for_agents_work(host, ret);
 	look_at_network(host, config, ret);
+	if (!byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
+		byoh_join_record_read(host->root_fd, &ret->join);
 	ret->node = node_word(host, config, ret);
 	ret->ca_bundle = byoh_ca_bundle_state(host);
 	return 0;

@@ -8,6 +8,7 @@
 
 #include "installer/config.h"
 #include "installer/host.h"
+#include "installer/join-record.h"
 #include "installer/plan.h"
 
 #define BYOH_SERVICES_MAX 4
@@ -23,8 +24,10 @@ struct byoh_node_state {
 	/* NULL where the configuration has no agent; "waiting" for credentials, "unregistered", "requested": its
 	 * certificate waits for approval, "registered". */
 	const char *agent;
-	/* "prepared" (join mode none), "waiting" for credentials, "unclaimed", "joining", "joined", "reset" */
+	/* "prepared" (join mode none), "waiting" for credentials, "unclaimed", "joining", "joined", "failed" (join
+	 * mode kubeadm), "reset" */
 	const char *node;
+	struct byoh_join_record join; /* kubeadm's last attempt at a host that is no node yet; no state: none */
 	bool claimed, reset; /* by the agent */
 	const char *certificate; /* the kubelet's: NULL: none, "valid", "expired", "unreadable" */
 	uint64_t certificate_expires; /* seconds since 1970; 0: unknown */

@@ -165,6 +165,25 @@ static int restart_agents_services(const struct byoh_plan_input *input, struct b
 	return rc;
 }
 
+/* A node of kubeadm's; before it is one, kubeadm starts the kubelet itself. */
+static int restart_joined_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
+				  struct byoh_error *err)
+{
+	static const char *const restart_on[] = {
+		BYOH_BIN_KUBELET,
+		BYOH_KUBEADM_FLAGS,
+		BYOH_UNIT_DIR "/kubelet.service",
+		BYOH_UNIT_DIR "/kubelet.service.d/20-byoh-slice.conf",
+		NULL,
+	};
+
+	if (input->config->join_mode != BYOH_JOIN_KUBEADM ||
+	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) ||
+	    !byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG))
+		return 0;
+	return byoh_step_unit(step, "kubelet.service", true, restart_on, err);
+}
+
 static int start_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
 			 struct byoh_error *err)
 {
@@ -215,18 +234,21 @@ int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step,
 {
 	int rc = 0;
 
-	if (input->config->join_mode == BYOH_JOIN_AGENT)
+	rc = byoh_steps_kubeadm_watch(input, step, err);
+	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT)
 		rc = start_agent(input, step, err);
 	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT)
 		rc = restart_agents_services(input, step, err);
+	if (!rc)
+		rc = restart_joined_kubelet(input, step, err);
 	if (!rc)
 		rc = start_kubelet(input, step, err);
 	if (!rc)
 		rc = start_kube_proxy(input, step, err);
 	if (rc || !step->action_count)
 		return rc;
-	return byoh_step_sentence(step, err,
-				  input->config->join_mode == BYOH_JOIN_AGENT
-					  ? "Start the agent"
-					  : "Start kubelet and kube-proxy");
+	return byoh_step_sentence(step, err, "%s",
+				  input->config->join_mode == BYOH_JOIN_AGENT	  ? "Start the agent"
+				  : input->config->join_mode == BYOH_JOIN_KUBEADM ? "Start the kubelet"
+										  : "Start kubelet and kube-proxy");
 }

@@ -57,6 +57,7 @@ BYOH_STEP_BUILDER(kubernetes);
 BYOH_STEP_BUILDER(ca_bundle);
 BYOH_STEP_BUILDER(ca_guard);
 BYOH_STEP_BUILDER(start_guard);
+BYOH_STEP_BUILDER(kubeadm);
 BYOH_STEP_BUILDER(agent);
 BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);
@@ -94,6 +95,14 @@ bool byoh_steps_runs_kube_proxy(const struct byoh_plan_input *input);
 bool byoh_steps_knows_kube_proxy(const struct byoh_plan_input *input);
 /* Are server, CA and token all known, so that the first contact can be made? */
 bool byoh_steps_can_join(const struct byoh_plan_input *input);
+
+/* kubeadm.c: is the host to be joined by kubeadm, and is all known that kubeadm has to be told? */
+bool byoh_steps_joins_by_kubeadm(const struct byoh_plan_input *input);
+/* The units that run kubeadm, for the modes kubeadm and agent; and the one that watches the agent, running. */
+BYOH_MUST_CHECK int byoh_steps_kubeadm_units(const struct byoh_plan_input *input,
+					     struct byoh_step *step, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_steps_kubeadm_watch(const struct byoh_plan_input *input,
+					     struct byoh_step *step, struct byoh_error *err);
 
 /* A file of ours. Left out where the bundle brings a file at that path: what the
  * publisher signed goes before a template. *ret (may be NULL) is NULL then. */

@@ -31,6 +31,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "kubernetes", byoh_step_kubernetes },
 	{ "ca-bundle", byoh_step_ca_bundle },
 	{ "ca-guard", byoh_step_ca_guard },
+	{ "kubeadm", byoh_step_kubeadm },
 	{ "agent", byoh_step_agent },
 	{ "kubelet-flags", byoh_step_kubelet_flags },
 	{ "selinux", byoh_step_selinux },

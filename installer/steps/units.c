@@ -354,6 +354,8 @@ int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = place_waiting_kubelet(input, step, err);
 	if (!rc && byoh_steps_runs_kube_proxy(input))
 		rc = place_kube_proxy(input, step, err);
+	if (!rc)
+		rc = byoh_steps_kubeadm_units(input, step, err);
 	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT &&
 	    byoh_steps_brings(input, BYOH_BIN_AGENT))
 		rc = place(input, step, "byoh-hostagent.service", agent_unit, true, err);

@@ -70,13 +70,6 @@ static int check_approved_plan(struct byoh_session *session, struct byoh_error *
 	return 0;
 }
 
-static const char *join_outcome(const struct byoh_session *session)
-{
-	if (session->config->join_mode == BYOH_JOIN_NONE)
-		return "none";
-	return session->config->cluster.token && session->config->cluster.ca.size ? "started" : "pending";
-}
-
 static const char *result_word(const struct byoh_session *session)
 {
 	static const char *const words[][2] = { { "repair", "repaired" }, { "rollback", "rolledBack" } };
@@ -103,7 +96,9 @@ static int tell_json(const struct byoh_session *session, struct byoh_error *err)
 	byoh_json_field_string(&json, "id", hex);
 	byoh_json_field_string(&json, "name", session->plan_input.manifest->name);
 	byoh_json_field_string(&json, "version", session->plan_input.manifest->version);
-	byoh_json_field_string(&json, "join", join_outcome(session));
+	byoh_json_field_string(&json, "join", byoh_join_outcome(session));
+	byoh_json_field_string(&json, "joinCause", session->join.cause[0] ? session->join.cause : NULL);
+	byoh_json_field_string(&json, "joinRemedy", session->join.remedy[0] ? session->join.remedy : NULL);
 	byoh_json_field_bool(&json, "rebootRequired", false);
 	byoh_json_field_bool(&json, "atBoot", !session->host->live);
 	byoh_json_end_object(&json);
@@ -116,10 +111,11 @@ static void tell_join(const struct byoh_session *session)
 	if (!session->host->live)
 		byoh_report_line(session, "services start and images are imported at the first boot of %s",
 				 session->host->root);
-	else if (session->config->cluster.token && !session->config->cluster.ca.size)
+	else if (session->config->join_mode != BYOH_JOIN_KUBEADM && session->config->cluster.token &&
+		 !session->config->cluster.ca.size)
 		byoh_report_line(session, "join: pending; `byoh-install install` finds the cluster's CA once %s is "
 					  "reached", session->config->cluster.server);
-	else if (strcmp(join_outcome(session), "pending") == 0)
+	else if (strcmp(byoh_join_outcome(session), "pending") == 0 && !session->config->cluster.token)
 		byoh_report_line(session, "join: pending; bring the token with `byoh-install join --token-file "
 					  "FILE`, or --kubeconfig FILE");
 	else if (session->config->join_mode == BYOH_JOIN_AGENT)
@@ -248,6 +244,8 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 		byoh_report_line(session, "nothing to do: %s %s is installed as configured",
 				 session->plan_input.manifest->name, session->plan_input.manifest->version);
 	}
+	if (r == 0 && strcmp(verb, "settle") != 0)
+		byoh_follow_join(session);
 	if (r < 0 || !session->options.json)
 		return r;
 	r = tell_json(session, err);

@@ -20,11 +20,15 @@ struct byoh_verb {
 extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_preflight, byoh_verb_verify,
 	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle,
 	byoh_verb_repair, byoh_verb_rollback, byoh_verb_uninstall, byoh_verb_doctor,
-	byoh_verb_support_bundle;
+	byoh_verb_support_bundle, byoh_verb_kubeadm_join;
 
 double byoh_seconds_since(const struct timespec *start);
 /* What install and join share: lock, check, carry out, tell. */
 BYOH_MUST_CHECK int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err);
+/* Where kubeadm is to join the host and has not: starts it and tells what becomes of it. No failure of the run. */
+void byoh_follow_join(struct byoh_session *session);
+/* "none", "pending", "started", "joined", "failed" */
+const char *byoh_join_outcome(const struct byoh_session *session);
 BYOH_MUST_CHECK int byoh_verify_installed(struct byoh_session *session, struct byoh_error *err);
 
 #endif

@@ -31,6 +31,7 @@ static struct byoh_file node_files[] = {
 	PROGRAM("usr/local/bin/byoh-hostagent"),
 	PROGRAM("usr/local/bin/containerd"),
 	PROGRAM("usr/local/bin/kube-proxy"),
+	PROGRAM("usr/local/bin/kubeadm"),
 	PROGRAM("usr/local/bin/kubelet"),
 	FOLDER("usr/local/lib"),
 	FOLDER("usr/local/lib/byoh"),

@@ -137,7 +137,13 @@ static void test_join_mode(void **state)
 
 	preflight_expect(f, "join-mode", BYOH_CHECK_PASS, "agent");
 	f->config.join_mode = BYOH_JOIN_KUBEADM;
-	preflight_expect(f, "join-mode", BYOH_CHECK_FAIL, "kubeadm is not in this release");
+	preflight_expect(f, "join-mode", BYOH_CHECK_PASS, "kubeadm");
+	f->config.cluster.ca_pin = (char *)"sha256:00";
+	preflight_expect(f, "join-mode", BYOH_CHECK_PASS, "kubeadm");
+	f->config.cluster.ca_pin = NULL;
+	preflight_use_node_files(f, "usr/local/bin/kubeadm");
+	preflight_expect(f, "join-mode", BYOH_CHECK_FAIL, "needs /usr/local/bin/kubeadm");
+	preflight_use_node_files(f, NULL);
 	f->config.join_mode = BYOH_JOIN_TLS_BOOTSTRAP;
 	preflight_expect(f, "join-mode", BYOH_CHECK_PASS, NULL);
 	f->config.cluster.ca_pin = (char *)"sha256:00";
