@@ -227,20 +227,26 @@ const struct byoh_index *byoh_bundle_index(const struct byoh_bundle *bundle)
 }
 
 /* One that does not hold spoils the file, trusted or not: every byte of a good file is accounted for. */
-static int check_signatures(const struct byoh_bundle *bundle, const struct byoh_keyring *keyring,
-			    unsigned int threshold, struct byoh_error *err)
+static int check_signatures_hold(const struct byoh_bundle *bundle, struct byoh_error *err)
+{
+	for (size_t i = 0; i < bundle->signature_count; i++) {
+		int r = byoh_trust_check(&bundle->signatures[i], &bundle->id, err);
+
+		if (r < 0)
+			return byoh_error_wrap(err, r, "the bundle is damaged or forged");
+	}
+	return 0;
+}
+
+static int check_threshold(const struct byoh_bundle *bundle, const struct byoh_keyring *keyring,
+			   unsigned int threshold, struct byoh_error *err)
 {
 	unsigned int trusted = 0;
-	int r;
 
 	if (!bundle->signature_count)
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED, "the bundle is not signed");
-	for (size_t i = 0; i < bundle->signature_count; i++) {
-		r = byoh_trust_check(&bundle->signatures[i], &bundle->id, err);
-		if (r < 0)
-			return byoh_error_wrap(err, r, "the bundle is damaged or forged");
+	for (size_t i = 0; i < bundle->signature_count; i++)
 		trusted += byoh_keyring_has(keyring, &bundle->signatures[i].key);
-	}
 	if (trusted < (threshold ? threshold : 1))
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "signed by %u of the trusted keys, %u needed; `inspect --signatures` tells "
@@ -333,13 +339,10 @@ static int check_blobs(const struct byoh_bundle *bundle, struct byoh_error *err)
 	return 0;
 }
 
-int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyring *keyring,
-			     unsigned int threshold, struct byoh_error *err)
+static int read_contents(struct byoh_bundle *bundle, struct byoh_error *err)
 {
-	int r = check_signatures(bundle, keyring, threshold, err);
+	int r = bundle->manifest ? 0 : read_manifest(bundle, err);
 
-	if (r == 0 && !bundle->manifest)
-		r = read_manifest(bundle, err);
 	if (r == 0 && !bundle->index)
 		r = byoh_index_parse(index_frame(bundle) + BYOH_SKIPPABLE_HEADER_SIZE,
 				     (size_t)bundle->superblock.index_size,
@@ -348,11 +351,33 @@ int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyri
 		r = check_needs(bundle, err);
 	if (r == 0)
 		r = check_agreement(bundle, err);
-	if (r == 0)
-		r = check_blobs(bundle, err);
-	if (r == 0)
-		return 0;
+	return r < 0 ? r : check_blobs(bundle, err);
+}
+
+static int refuse(struct byoh_bundle *bundle, int r, struct byoh_error *err)
+{
 	byoh_manifest_free(TAKE_PTR(bundle->manifest));
 	byoh_index_free(TAKE_PTR(bundle->index));
 	return byoh_error_wrap(err, r, "%s", bundle->name);
+}
+
+int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyring *keyring,
+			     unsigned int threshold, struct byoh_error *err)
+{
+	int r = check_signatures_hold(bundle, err);
+
+	if (r == 0)
+		r = check_threshold(bundle, keyring, threshold, err);
+	if (r == 0)
+		r = read_contents(bundle, err);
+	return r < 0 ? refuse(bundle, r, err) : 0;
+}
+
+int byoh_bundle_examine(struct byoh_bundle *bundle, struct byoh_error *err)
+{
+	int r = check_signatures_hold(bundle, err);
+
+	if (r == 0)
+		r = read_contents(bundle, err);
+	return r < 0 ? refuse(bundle, r, err) : 0;
 }

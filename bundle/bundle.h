@@ -50,7 +50,11 @@ BYOH_MUST_CHECK int byoh_bundle_add_signers(const struct byoh_bundle *bundle, st
 BYOH_MUST_CHECK int byoh_bundle_authenticate(struct byoh_bundle *bundle, const struct byoh_keyring *keyring,
 					     unsigned int threshold, struct byoh_error *err);
 
-/* NULL before byoh_bundle_authenticate succeeded. Borrowed. */
+/* For the publisher's side, about to sign or to compare: every signature that is there must hold, there may be
+ * none, and nobody has to be trusted. Then the manifest and the index are read. */
+BYOH_MUST_CHECK int byoh_bundle_examine(struct byoh_bundle *bundle, struct byoh_error *err);
+
+/* NULL before byoh_bundle_authenticate or byoh_bundle_examine succeeded. Borrowed. */
 const struct byoh_manifest *byoh_bundle_manifest(const struct byoh_bundle *bundle);
 const struct byoh_index *byoh_bundle_index(const struct byoh_bundle *bundle);
 

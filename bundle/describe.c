@@ -9,13 +9,15 @@
 
 #define SBOM_MAX ((size_t)64 << 20)
 
-static int describe_signatures(const struct byoh_bundle *bundle, struct byoh_buffer *ret,
-			       struct byoh_error *err)
+static int describe_signers(const struct byoh_bundle *bundle, struct byoh_buffer *ret,
+			    struct byoh_error *err)
 {
 	const struct byoh_signature *signatures;
 	size_t count;
 
 	signatures = byoh_bundle_signatures(bundle, &count);
+	if (!count)
+		return byoh_buffer_add_string(ret, "  none\n", err);
 	for (size_t i = 0; i < count; i++) {
 		char hex[BYOH_DIGEST_HEX_SIZE];
 		struct byoh_digest id;
@@ -72,7 +74,7 @@ static int describe_text(const struct byoh_bundle *bundle, struct byoh_buffer *r
 			       byoh_format_size(manifest->space, space),
 			       (unsigned long long)manifest->inodes));
 	TRY(byoh_buffer_add_string(ret, "signatures\n", err));
-	TRY(describe_signatures(bundle, ret, err));
+	TRY(describe_signers(bundle, ret, err));
 	TRY(byoh_buffer_add_string(ret, "contents\n", err));
 	return describe_contents(manifest, ret, err);
 }
@@ -175,8 +177,6 @@ int byoh_describe(struct byoh_bundle *bundle, enum byoh_describe what, struct by
 		return describe_json(bundle, ret, err);
 	case BYOH_DESCRIBE_FILES:
 		return describe_files(byoh_bundle_index(bundle), ret, err);
-	case BYOH_DESCRIBE_SIGNATURES:
-		return describe_signatures(bundle, ret, err);
 	case BYOH_DESCRIBE_SBOM:
 		return byoh_bundle_read(bundle, BYOH_SBOM_PATH, SBOM_MAX, ret, err);
 	case BYOH_DESCRIBE_TEXT:

@@ -251,7 +251,7 @@ static int write_header(const struct byoh_superblock *superblock, const struct b
 	int r = byoh_superblock_write(superblock, ret, err);
 
 	if (r == 0)
-		r = byoh_signatures_write(signature, 1, ret, err);
+		r = byoh_signatures_write(signature, signature ? 1 : 0, ret, err);
 	if (r == 0)
 		r = byoh_skippable_write(BYOH_MAGIC_MANIFEST, manifest->size, ret, err);
 	if (r == 0)
@@ -275,14 +275,14 @@ static int make_header(const struct packing *packing, const struct byoh_index *i
 	if (r == 0)
 		r = byoh_digest_of(text.data, text.size, ret_id, err);
 	if (r == 0)
-		r = byoh_trust_sign(packing->pack->key, ret_id, &signature, err);
+		r = packing->pack->key ? byoh_trust_sign(packing->pack->key, ret_id, &signature, err) : 0;
 	if (r < 0)
 		return r;
 	superblock.manifest_size = text.size;
 	superblock.index_size = index_text.size;
 	for (size_t i = 0; i < index->frame_count; i++)
 		superblock.payload_size += index->frames[i].stored_size;
-	return write_header(&superblock, &signature, &text, &index_text, ret, err);
+	return write_header(&superblock, packing->pack->key ? &signature : NULL, &text, &index_text, ret, err);
 }
 
 static int copy_frame(const struct byoh_packed_frame *frame, int out, struct byoh_error *err)

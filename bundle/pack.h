@@ -13,7 +13,7 @@ struct byoh_pack {
 	const struct byoh_tree *tree;
 	/* Name, version, arch, kubernetes, epoch, built; the rest is filled in from the tree. */
 	const struct byoh_manifest *identity;
-	const struct byoh_private_key *key;
+	const struct byoh_private_key *key;   /* NULL: signed later, where the key is */
 	const struct byoh_buffer *executable; /* with its note filled in, also in the tree; NULL: none */
 	const struct byoh_digest *sbom;	      /* of the file at BYOH_SBOM_PATH; NULL: none */
 	bool join;			      /* put the executable in front: a .run */

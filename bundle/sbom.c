@@ -9,6 +9,7 @@
 #include "bundle/base/json.h"
 
 #define ID_MAX 256
+#define INSTALLER_ID "SPDXRef-installer"
 
 /* SPDX ids are letters, digits, "." and "-" (SPDX 2.3, section 7.2). */
 static void spdx_id(const char *kind, size_t number, const char *name, char ret[ID_MAX])
@@ -42,7 +43,8 @@ static void write_package(struct byoh_json *json, const char *id, const char *na
 	byoh_json_begin_object(json);
 	byoh_json_field_string(json, "SPDXID", id);
 	byoh_json_field_string(json, "name", name);
-	byoh_json_field_string(json, "versionInfo", version);
+	if (version)
+		byoh_json_field_string(json, "versionInfo", version);
 	byoh_json_field_string(json, "downloadLocation", is_url ? source : "NOASSERTION");
 	byoh_json_field_string(json, "licenseDeclared", license ? license : "NOASSERTION");
 	byoh_json_field_bool(json, "filesAnalyzed", false);
@@ -50,7 +52,17 @@ static void write_package(struct byoh_json *json, const char *id, const char *na
 	byoh_json_end_object(json);
 }
 
-static void write_packages(struct byoh_json *json, const struct byoh_tree *tree)
+/* The tag of a name that pods use; a host's port is none. */
+static const char *image_tag(const char *ref)
+{
+	const char *slash = strrchr(ref, '/');
+	const char *tag = strchr(slash ? slash : ref, ':');
+
+	return tag ? tag + 1 : NULL;
+}
+
+static void write_packages(struct byoh_json *json, const struct byoh_tree *tree,
+			   const struct byoh_digest *executable)
 {
 	char id[ID_MAX];
 
@@ -62,14 +74,24 @@ static void write_packages(struct byoh_json *json, const struct byoh_tree *tree)
 	}
 	for (size_t i = 0; i < tree->image_count; i++) {
 		const struct byoh_image *image = &tree->images[i];
-		const char *tag = strrchr(image->ref, ':');
 
 		spdx_id("image", i, image->ref, id);
-		write_package(json, id, image->ref, tag ? tag + 1 : "", NULL, NULL, &image->digest);
+		write_package(json, id, image->ref, image_tag(image->ref), NULL, NULL, &image->digest);
 	}
+	if (executable) /* any version of it may be put in front: it has none that is known here */
+		write_package(json, INSTALLER_ID, "byoh-install", NULL, "Apache-2.0", NULL, executable);
 }
 
-static void write_relationships(struct byoh_json *json, const struct byoh_tree *tree)
+static void write_relationship(struct byoh_json *json, const char *id)
+{
+	byoh_json_begin_object(json);
+	byoh_json_field_string(json, "spdxElementId", "SPDXRef-DOCUMENT");
+	byoh_json_field_string(json, "relationshipType", "DESCRIBES");
+	byoh_json_field_string(json, "relatedSpdxElement", id);
+	byoh_json_end_object(json);
+}
+
+static void write_relationships(struct byoh_json *json, const struct byoh_tree *tree, bool executable)
 {
 	char id[ID_MAX];
 
@@ -79,12 +101,10 @@ static void write_relationships(struct byoh_json *json, const struct byoh_tree *
 
 		spdx_id(image ? "image" : "component", number,
 			image ? tree->images[number].ref : tree->components[number].name, id);
-		byoh_json_begin_object(json);
-		byoh_json_field_string(json, "spdxElementId", "SPDXRef-DOCUMENT");
-		byoh_json_field_string(json, "relationshipType", "DESCRIBES");
-		byoh_json_field_string(json, "relatedSpdxElement", id);
-		byoh_json_end_object(json);
+		write_relationship(json, id);
 	}
+	if (executable)
+		write_relationship(json, INSTALLER_ID);
 }
 
 static void write_creation(struct byoh_json *json, uint64_t built)
@@ -106,7 +126,7 @@ static void write_creation(struct byoh_json *json, uint64_t built)
 }
 
 int byoh_sbom_write(const struct byoh_tree *tree, const struct byoh_manifest *identity,
-		    struct byoh_buffer *ret, struct byoh_error *err)
+		    const struct byoh_digest *executable, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	struct byoh_json json = byoh_json_to(ret);
 	char name[ID_MAX], space[2 * ID_MAX];
@@ -122,11 +142,11 @@ int byoh_sbom_write(const struct byoh_tree *tree, const struct byoh_manifest *id
 	write_creation(&json, identity->built);
 	byoh_json_key(&json, "packages");
 	byoh_json_begin_array(&json);
-	write_packages(&json, tree);
+	write_packages(&json, tree, executable);
 	byoh_json_end_array(&json);
 	byoh_json_key(&json, "relationships");
 	byoh_json_begin_array(&json);
-	write_relationships(&json, tree);
+	write_relationships(&json, tree, executable != NULL);
 	byoh_json_end_array(&json);
 	byoh_json_end_object(&json);
 	return byoh_json_finish(&json, err);

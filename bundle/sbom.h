@@ -5,9 +5,10 @@
 
 #include "bundle/tree.h"
 
-/* Appends the document. identity gives name, version and time of building; the same inputs give the
- * same bytes. */
+/* Appends the document. identity gives name, version and time of building, executable is the digest of the
+ * installer in the bundle (NULL: none); the same inputs give the same bytes. */
 BYOH_MUST_CHECK int byoh_sbom_write(const struct byoh_tree *tree, const struct byoh_manifest *identity,
-				    struct byoh_buffer *ret, struct byoh_error *err);
+				    const struct byoh_digest *executable, struct byoh_buffer *ret,
+				    struct byoh_error *err);
 
 #endif

@@ -21,7 +21,7 @@
 
 struct build {
 	const char *spec_path, *key, *passphrase_file, *out, *cache, *stub;
-	bool allow_unlocked, quiet;
+	bool allow_unlocked, unsigned_, quiet;
 	uint64_t level, threads;
 	char scratch[BYOH_PATH_MAX]; /* "" until made */
 	struct byoh_spec *spec;
@@ -113,6 +113,7 @@ static int add_scratch_file(struct build *build, const char *name, const struct 
 static int add_own_files(struct build *build, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer sbom = {0};
+	struct byoh_digest executable;
 	char stub[BYOH_PATH_MAX];
 	uint64_t join;
 	int r = find_stub(build, stub, err);
@@ -123,7 +124,9 @@ static int add_own_files(struct build *build, struct byoh_error *err)
 		r = add_scratch_file(build, "executable", &build->executable, BYOH_EXECUTABLE_PATH, 0755,
 				     err);
 	if (r == 0)
-		r = byoh_sbom_write(build->tree, &build->identity, &sbom, err);
+		r = byoh_digest_of(build->executable.data, build->executable.size, &executable, err);
+	if (r == 0)
+		r = byoh_sbom_write(build->tree, &build->identity, &executable, &sbom, err);
 	if (r == 0)
 		r = byoh_digest_of(sbom.data, sbom.size, &build->sbom, err);
 	if (r == 0)
@@ -230,7 +233,7 @@ static int build_bundle(struct build *build, struct byoh_error *err)
 		r = byoh_cache_default(&default_cache, err);
 		build->cache = default_cache;
 	}
-	if (r == 0)
+	if (r == 0 && build->key)
 		r = byoh_cli_read_key(build->key, build->passphrase_file, &build->private_key, err);
 	if (r == 0)
 		r = identify(build, err);
@@ -267,6 +270,9 @@ static int take_option(struct build *build, int c, struct byoh_error *err)
 	case 'u':
 		build->allow_unlocked = true;
 		return 0;
+	case 'n':
+		build->unsigned_ = true;
+		return 0;
 	case 'q':
 		build->quiet = true;
 		return 0;
@@ -283,6 +289,7 @@ static int run(int argc, char **argv, struct byoh_error *err)
 		{ "key", required_argument, NULL, 'k' },     { "passphrase-file", required_argument, NULL, 'p' },
 		{ "out", required_argument, NULL, 'o' },     { "cache", required_argument, NULL, 'c' },
 		{ "stub", required_argument, NULL, 's' },    { "allow-unlocked", no_argument, NULL, 'u' },
+		{ "unsigned", no_argument, NULL, 'n' },
 		{ "quiet", no_argument, NULL, 'q' },	     { "level", required_argument, NULL, 'l' },
 		{ "threads", required_argument, NULL, 't' }, { 0 }
 	};
@@ -296,8 +303,9 @@ static int run(int argc, char **argv, struct byoh_error *err)
 	}
 	if (c < -1)
 		return byoh_cli_bad_option(argv, err);
-	if (optind + 1 != argc || !build.key || !build.out)
-		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "build needs a spec, --key and --out");
+	if (optind + 1 != argc || !build.out || !build.key == !build.unsigned_)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "build needs a spec, --out, and one of --key and --unsigned");
 	if (!ends_with(build.out, ".run") && !ends_with(build.out, ".bundle"))
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
 				 "--out %s: the name must end in .run or .bundle", build.out);
@@ -307,7 +315,7 @@ static int run(int argc, char **argv, struct byoh_error *err)
 
 const struct byoh_cli_verb byoh_cli_build = {
 	"build",
-	"build SPEC --key private.pem --out FILE.run|FILE.bundle [--cache DIR] [--stub byoh-install]\n"
+	"build SPEC --key private.pem|--unsigned --out FILE.run|FILE.bundle [--cache DIR] [--stub byoh-install]\n"
 	"        [--passphrase-file FILE] [--level 1-22] [--threads N] [--allow-unlocked] [--quiet]",
 	"Pack the sources of a spec and sign the bundle; prints its id.", run,
 };

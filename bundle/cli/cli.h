@@ -12,7 +12,7 @@ struct byoh_cli_verb {
 	int (*run)(int argc, char **argv, struct byoh_error *err); /* argv[0] is the verb */
 };
 
-extern const struct byoh_cli_verb byoh_cli_build, byoh_cli_fetch, byoh_cli_inspect, byoh_cli_keygen,
-	byoh_cli_lock, byoh_cli_verify;
+extern const struct byoh_cli_verb byoh_cli_build, byoh_cli_digest, byoh_cli_fetch, byoh_cli_inspect,
+	byoh_cli_keygen, byoh_cli_lock, byoh_cli_sign, byoh_cli_verify;
 
 #endif

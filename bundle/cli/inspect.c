@@ -4,28 +4,58 @@
 
 #include "bundle/cli/cli.h"
 #include "bundle/cli/options.h"
+#include "bundle/base/cleanup.h"
 #include "bundle/describe.h"
 
-static int inspect(const char *path, enum byoh_describe what, struct byoh_error *err)
-{
-	CLEANUP_KEYRING struct byoh_keyring *signers = byoh_keyring_new();
-	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
-	CLEANUP_BUFFER struct byoh_buffer text = {0};
-	int r;
+struct inspect {
+	enum byoh_describe what;
+	bool signatures, json;
+	struct byoh_keyring *given;
+};
 
-	if (!signers)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_bundle_open(path, &bundle, err);
-	if (r == 0)
-		r = byoh_bundle_add_signers(bundle, signers, err);
-	if (r == 0)
-		r = byoh_bundle_authenticate(bundle, signers, 1, err);
-	if (r == 0)
-		r = byoh_describe(bundle, what, &text, err);
-	if (r < 0)
-		return r;
-	if (fwrite(byoh_buffer_text(&text), 1, text.size, stdout) != text.size || fflush(stdout) != 0)
-		return byoh_fail_errno(err, "cannot write to standard output");
+static const char *word(void *context, const struct byoh_public_key *key, bool *ret_trusted)
+{
+	*ret_trusted = byoh_keyring_has(context, key);
+	return *ret_trusted ? "named by --key" : NULL;
+}
+
+static int show_signatures(const struct inspect *inspect, struct byoh_bundle *bundle, struct byoh_error *err)
+{
+	const struct byoh_opinion opinion = { .word = word, .context = inspect->given };
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	bool judged = byoh_keyring_count(inspect->given) > 0;
+	size_t broken;
+
+	TRY(byoh_describe_signatures(bundle, judged ? &opinion : NULL, inspect->json, &text, &broken, err));
+	return byoh_cli_print(&text, err);
+}
+
+static int inspect_file(const struct inspect *inspect, const char *path, struct byoh_error *err)
+{
+	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+
+	TRY(byoh_bundle_open(path, &bundle, err));
+	/* Before they are checked: who finds a file refused wants to know by which of them. */
+	if (inspect->signatures)
+		TRY(show_signatures(inspect, bundle, err));
+	TRY(byoh_bundle_examine(bundle, err));
+	if (inspect->signatures)
+		return 0;
+	TRY(byoh_describe(bundle, inspect->what, &text, err));
+	return byoh_cli_print(&text, err);
+}
+
+static int take_option(struct inspect *inspect, int c, struct byoh_error *err)
+{
+	if (c == 'k')
+		return byoh_cli_add_key(inspect->given, optarg, err);
+	if (c == 's')
+		inspect->signatures = true;
+	else if (c == 'j')
+		inspect->json = true;
+	else
+		inspect->what = c == 'b' ? BYOH_DESCRIBE_SBOM : BYOH_DESCRIBE_FILES;
 	return 0;
 }
 
@@ -35,21 +65,26 @@ static int run(int argc, char **argv, struct byoh_error *err)
 						 { "sbom", no_argument, NULL, 'b' },
 						 { "files", no_argument, NULL, 'f' },
 						 { "signatures", no_argument, NULL, 's' },
+						 { "key", required_argument, NULL, 'k' },
 						 { 0 } };
-	enum byoh_describe what = BYOH_DESCRIBE_TEXT;
+	CLEANUP_KEYRING struct byoh_keyring *given = byoh_keyring_new();
+	struct inspect inspect = { .what = BYOH_DESCRIBE_TEXT, .given = given };
 	int c;
 
+	if (!given)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	while ((c = byoh_cli_next_option(argc, argv, options)) > 0)
-		what = c == 'j' ? BYOH_DESCRIBE_JSON : c == 'b' ? BYOH_DESCRIBE_SBOM :
-		       c == 'f' ? BYOH_DESCRIBE_FILES : BYOH_DESCRIBE_SIGNATURES;
+		TRY(take_option(&inspect, c, err));
 	if (c < -1)
 		return byoh_cli_bad_option(argv, err);
 	if (optind + 1 != argc)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "inspect needs one file");
-	return inspect(argv[optind], what, err);
+	if (inspect.json)
+		inspect.what = BYOH_DESCRIBE_JSON;
+	return inspect_file(&inspect, argv[optind], err);
 }
 
 const struct byoh_cli_verb byoh_cli_inspect = {
-	"inspect", "inspect FILE [--json|--sbom|--files|--signatures]",
+	"inspect", "inspect FILE [--json|--sbom|--files|--signatures [--json] [--key public.pem]...]",
 	"Show what a bundle holds and who signed it.", run,
 };

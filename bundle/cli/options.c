@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,6 +59,21 @@ int byoh_cli_read_key(const char *path, const char *passphrase_file, struct byoh
 	if (passphrase.data)
 		OPENSSL_cleanse(passphrase.data, passphrase.size);
 	return r;
+}
+
+int byoh_cli_add_key(struct byoh_keyring *keyring, const char *path, struct byoh_error *err)
+{
+	struct byoh_public_key key;
+	int r = byoh_public_key_read(path, &key, err);
+
+	return r < 0 ? r : byoh_keyring_add(keyring, &key, err);
+}
+
+int byoh_cli_print(const struct byoh_buffer *text, struct byoh_error *err)
+{
+	if (fwrite(byoh_buffer_text(text), 1, text->size, stdout) != text->size || fflush(stdout) != 0)
+		return byoh_fail_errno(err, "cannot write to standard output");
+	return 0;
 }
 
 int byoh_cli_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t *ret,

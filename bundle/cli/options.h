@@ -22,8 +22,13 @@ BYOH_MUST_CHECK int byoh_cli_read_passphrase(const char *file, struct byoh_buffe
 /* A private key with an optional passphrase file. */
 BYOH_MUST_CHECK int byoh_cli_read_key(const char *path, const char *passphrase_file,
 				      struct byoh_private_key **ret, struct byoh_error *err);
+/* A public key into the keyring. */
+BYOH_MUST_CHECK int byoh_cli_add_key(struct byoh_keyring *keyring, const char *path, struct byoh_error *err);
 /* A whole number within bounds. */
 BYOH_MUST_CHECK int byoh_cli_number(const char *text, const char *option, uint64_t min, uint64_t max,
 				    uint64_t *ret, struct byoh_error *err);
+
+/* What a verb is asked for, on standard output, whole or an error. */
+BYOH_MUST_CHECK int byoh_cli_print(const struct byoh_buffer *text, struct byoh_error *err);
 
 #endif
