@@ -8,6 +8,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 #include "installer/log.h"
+#include "installer/signers.h"
 
 /* For people: what goes to standard error is what the run has said, and stands in its log. Whoever says
  * something but a warning goes on, so that the action before is done. */
@@ -81,6 +82,7 @@ int byoh_report_key(const struct byoh_session *session, const struct byoh_public
 
 void byoh_report_pins(const struct byoh_session *session)
 {
+	const struct byoh_index *index = byoh_bundle_index(session->bundle);
 	char hex[BYOH_DIGEST_HEX_SIZE];
 	struct byoh_digest id;
 
@@ -90,6 +92,9 @@ void byoh_report_pins(const struct byoh_session *session)
 		byoh_digest_hex(&id, hex);
 		emit(stderr, "this host trusts bundles signed by %s from now on\n", hex);
 	}
+	for (size_t i = 0; i < index->file_count; i++)
+		if (byoh_signers_is_key_file(index->files[i].path))
+			emit(stderr, "this release decides about a key: /%s\n", index->files[i].path);
 }
 
 static const char *state_of(const struct byoh_step *step)

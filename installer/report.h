@@ -20,7 +20,8 @@ void byoh_report_warning(const char *fmt, ...) BYOH_PRINTF(1, 2);
 /* Shows the fingerprint of a key that the first install trusts. */
 BYOH_MUST_CHECK int byoh_report_key(const struct byoh_session *session, const struct byoh_public_key *key,
 				    struct byoh_error *err);
-/* After an install that pinned keys; with --quiet too: whom a host trusts is never decided in silence. */
+/* After an install: the keys that it pinned, and those that the release brought or took back; with --quiet too:
+ * whom a host trusts is never decided in silence. */
 void byoh_report_pins(const struct byoh_session *session);
 
 /* The release, and each step with how far the host is from it. */

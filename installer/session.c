@@ -17,12 +17,9 @@
 #include "installer/net/outside.h"
 #include "installer/report.h"
 #include "installer/restore.h"
+#include "installer/signers.h"
 #include "installer/steps/leave.h"
 #include "installer/transaction.h"
-
-#define KEYS_HOST "etc/byoh/keys.d"
-#define KEYS_VENDOR "usr/share/byoh/keys.d"
-#define KEYS_REVOKED "etc/byoh/revoked.d"
 
 void byoh_session_release(struct byoh_session *session)
 {
@@ -250,9 +247,7 @@ static int make_keyring(struct byoh_session *session, int root, struct byoh_erro
 	session->keyring = byoh_keyring_new();
 	if (!session->keyring)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_keyring_add_directory(session->keyring, root, KEYS_HOST, false, err);
-	if (r == 0)
-		r = byoh_keyring_add_directory(session->keyring, root, KEYS_VENDOR, false, err);
+	r = byoh_signers_add_trusted(session->keyring, root, err);
 	if (r == -EACCES)
 		byoh_error_remedy(err, "only root may read whom this host trusts; run it with sudo");
 	if (r < 0)
@@ -333,14 +328,26 @@ static int decide_trust(struct byoh_session *session, struct byoh_error *err)
 	if (r == 0)
 		r = trust_kept(session, err);
 	if (r == 0)
-		r = byoh_keyring_add_directory(session->keyring, root, KEYS_REVOKED, true, err);
+		r = byoh_signers_remove_revoked(session->keyring, root, err);
 	return r < 0 ? r : byoh_discover_policy(root, &session->policy, err);
+}
+
+static int check_floor(const struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_manifest *manifest = byoh_bundle_manifest(session->bundle);
+	uint64_t floor = byoh_state_floor(session->state, manifest->name);
+
+	if (manifest->epoch >= floor || is_accepted(session))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
+			 "%s: epoch %llu of %s is below this host's floor %llu: an older release "
+			 "with a known fault is not installed again",
+			 byoh_bundle_name(session->bundle), (unsigned long long)manifest->epoch, manifest->name,
+			 (unsigned long long)floor);
 }
 
 static int authenticate(struct byoh_session *session, struct byoh_error *err)
 {
-	const struct byoh_manifest *manifest;
-	uint64_t floor;
 	int r = decide_trust(session, err);
 
 	if (r == 0)
@@ -348,17 +355,14 @@ static int authenticate(struct byoh_session *session, struct byoh_error *err)
 					     err);
 	if (r == 0)
 		r = note_pins(session, err);
-	if (r < 0)
-		return r;
-	manifest = byoh_bundle_manifest(session->bundle);
-	floor = byoh_state_floor(session->state, manifest->name);
-	if (manifest->epoch < floor && !is_accepted(session))
-		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
-				 "%s: epoch %llu of %s is below this host's floor %llu: an older release "
-				 "with a known fault is not installed again",
-				 byoh_bundle_name(session->bundle), (unsigned long long)manifest->epoch,
-				 manifest->name, (unsigned long long)floor);
-	return 0;
+	return r < 0 ? r : check_floor(session, err);
+}
+
+int byoh_session_check_floor(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = session->state ? 0 : read_state(session, err);
+
+	return r < 0 ? r : check_floor(session, err);
 }
 
 int byoh_session_open_bundle(struct byoh_session *session, const char *path, struct byoh_error *err)
@@ -370,16 +374,34 @@ int byoh_session_open_bundle(struct byoh_session *session, const char *path, str
 
 int byoh_session_open_stranger(struct byoh_session *session, const char *path, struct byoh_error *err)
 {
-	int r = open_any(session, path, err);
+	return open_any(session, path, err);
+}
 
-	if (r < 0)
-		return r;
+/* Nobody of the host's need be known to whoever may not look into its folders; the bundle can be looked at. */
+int byoh_session_read_signers(struct byoh_session *session, struct byoh_signers **ret, struct byoh_error *err)
+{
+	CLEANUP_FD int root = open_root(session, err);
+	int r = root < 0 ? root : 0;
+
+	*ret = NULL;
 	byoh_keyring_free(session->keyring);
 	session->keyring = byoh_keyring_new();
-	if (!session->keyring)
+	if (r == 0 && !session->keyring)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_bundle_add_signers(session->bundle, session->keyring, err);
-	return r < 0 ? r : byoh_bundle_authenticate(session->bundle, session->keyring, 1, err);
+	if (r == 0)
+		r = add_given_keys(session, err);
+	if (r == 0)
+		r = byoh_signers_read(root, session->keyring, ret, err);
+	if (r == 0)
+		r = byoh_discover_policy(root, &session->policy, err);
+	if (r != -EACCES)
+		return r;
+	byoh_signers_freep(ret);
+	*ret = NULL;
+	byoh_report_warning("only root may read whom this host trusts; run it with sudo to see that too");
+	if (err)
+		*err = (struct byoh_error)BYOH_ERROR_INIT;
+	return 0;
 }
 
 int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err)

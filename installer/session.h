@@ -18,6 +18,7 @@
 #include "installer/lock.h"
 #include "installer/plan.h"
 #include "installer/pod-cidr.h"
+#include "installer/signers.h"
 #include "installer/state.h"
 #include "installer/upgrade.h"
 
@@ -90,9 +91,16 @@ BYOH_MUST_CHECK int byoh_session_settle_host(struct byoh_session *session, struc
  * release's, and says so. path overrides (NULL: by these rules). */
 BYOH_MUST_CHECK int byoh_session_open_bundle(struct byoh_session *session, const char *path,
 					     struct byoh_error *err);
-/* The same for a look at who signed: every signature must hold, and nobody has to be trusted. */
+/* The same for a look at who signed: nothing is checked yet, and nobody has to be trusted. */
 BYOH_MUST_CHECK int byoh_session_open_stranger(struct byoh_session *session, const char *path,
 					       struct byoh_error *err);
+/* Whom this host trusts, and its threshold in session->policy; NULL where only root may know. session keeps the
+ * keys of --key, which *ret borrows. */
+BYOH_MUST_CHECK int byoh_session_read_signers(struct byoh_session *session, struct byoh_signers **ret,
+					      struct byoh_error *err);
+/* For a verb that only reads a bundle, and so has not learnt what is installed: would it be refused for its
+ * epoch? */
+BYOH_MUST_CHECK int byoh_session_check_floor(struct byoh_session *session, struct byoh_error *err);
 /* Opens the bundle that the installed release was made of. */
 BYOH_MUST_CHECK int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err);
 /* Opens a release that is kept on this host. */

@@ -42,6 +42,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	if (r == 0)
 		r = byoh_session_open_bundle(session, path, err);
 	if (r == 0)
+		r = byoh_session_check_floor(session, err);
+	if (r == 0)
 		r = byoh_bundle_check(session->bundle, 0, &progress, err);
 	byoh_bar_finish(&bar);
 	return r < 0 ? r : tell(session, err);
