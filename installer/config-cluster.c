@@ -326,12 +326,13 @@ static int check_proxy_identity(const struct byoh_config_reader *reader, const s
 {
 	const struct byoh_config *config = reader->config;
 	bool token = byoh_config_get(map, "token"), kubeconfig = byoh_config_get(map, "kubeconfig");
+	int count = token + kubeconfig + config->kube_proxy.node_identity + config->kube_proxy.client_certificate;
 
-	if (token + kubeconfig + config->kube_proxy.node_identity > 1)
+	if (count > 1)
 		return byoh_yaml_fail(reader->doc, map, err,
-				      "\"kubeProxy\" has more than one of token, kubeconfig and nodeIdentity; "
-				      "keep one");
-	if ((token || kubeconfig || config->kube_proxy.node_identity) && !config->kube_proxy.manage)
+				      "\"kubeProxy\" has more than one of token, kubeconfig, nodeIdentity and "
+				      "clientCertificate; keep one");
+	if (count && !config->kube_proxy.manage)
 		return byoh_yaml_fail(reader->doc, map, err,
 				      "\"kubeProxy\" has credentials for a kube-proxy that is not managed here "
 				      "(manage: false); remove one of the two");
@@ -355,6 +356,8 @@ int byoh_config_read_kube_proxy(const struct byoh_config_reader *reader, const s
 		{ .key = "kubeconfig", .modes = BYOH_MODE(BYOH_JOIN_TLS_BOOTSTRAP),
 		  .without_effect = WHY_PROXY },
 		{ .key = "nodeIdentity", .type = BYOH_FIELD_BOOL, .offset = AT(kube_proxy.node_identity),
+		  .modes = BYOH_MODE(BYOH_JOIN_TLS_BOOTSTRAP), .without_effect = WHY_PROXY },
+		{ .key = "clientCertificate", .type = BYOH_FIELD_BOOL, .offset = AT(kube_proxy.client_certificate),
 		  .modes = BYOH_MODE(BYOH_JOIN_TLS_BOOTSTRAP), .without_effect = WHY_PROXY },
 	};
 	static const struct token_form form = { .opaque = true, .max = BYOH_ACCOUNT_TOKEN_MAX };

@@ -125,13 +125,14 @@ struct byoh_config {
 	struct {
 		bool manage; /* tlsBootstrap, agent: kube-proxy is a service of this host */
 		enum byoh_proxy_mode mode;
-		/* What it comes to the API server with, tlsBootstrap only; at most one of the three. None: its
+		/* What it comes to the API server with, tlsBootstrap only; at most one of these. None: its
 		 * unit waits for its kubeconfig. */
 		char *token;			/* secret */
 		char *token_file;		/* as written, NULL where inline */
 		struct byoh_buffer kubeconfig;	/* secret, placed as it is; empty: none */
 		char *kubeconfig_file;		/* as written */
 		bool node_identity;		/* the kubelet's own certificate */
+		bool client_certificate;	/* one of its own, which the host asks the cluster for */
 	} kube_proxy;
 
 	struct {

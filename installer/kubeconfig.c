@@ -59,14 +59,36 @@ static int choose_names(const char *cluster, const char *user, struct names *ret
 	return r < 0 ? r : byoh_buffer_printf(&ret->context, err, "\"%s@%s\"", user, cluster);
 }
 
+/* What a user comes with: a token, or certificate and key. */
+struct credential {
+	const char *token;
+	const struct byoh_buffer *certificate, *key;
+};
+
+static int write_credential(const struct credential *credential, struct byoh_buffer *ret, struct byoh_error *err)
+{
+	if (credential->token) {
+		TRY(byoh_buffer_add_string(ret, "    token: ", err));
+		TRY(byoh_json_quote(ret, credential->token, err));
+		return byoh_buffer_add_string(ret, "\n", err);
+	}
+	/* At once: what grows leaves copies behind. */
+	TRY(byoh_buffer_reserve(ret, 2 * (credential->certificate->size + credential->key->size) + 128, err));
+	TRY(byoh_buffer_add_string(ret, "    client-certificate-data: ", err));
+	TRY(byoh_base64_encode(credential->certificate->data, credential->certificate->size, ret, err));
+	TRY(byoh_buffer_add_string(ret, "\n    client-key-data: ", err));
+	TRY(byoh_base64_encode(credential->key->data, credential->key->size, ret, err));
+	return byoh_buffer_add_string(ret, "\n", err);
+}
+
 static int write_kubeconfig(const char *cluster, const char *server, const struct byoh_buffer *ca,
-			    const char *token, const char *user, struct byoh_buffer *ret,
+			    const struct credential *credential, const char *user, struct byoh_buffer *ret,
 			    struct byoh_error *err)
 {
 	CLEANUP(names_release) struct names names = {0};
 	CLEANUP_BUFFER struct byoh_buffer ca_text = {0};
 	CLEANUP_BUFFER struct byoh_buffer server_text = {0};
-	CLEANUP_SECRET_BUFFER struct byoh_buffer token_text = {0};
+	CLEANUP_SECRET_BUFFER struct byoh_buffer credential_text = {0};
 	int r = byoh_base64_encode(ca->data, ca->size, &ca_text, err);
 
 	if (r == 0)
@@ -74,7 +96,7 @@ static int write_kubeconfig(const char *cluster, const char *server, const struc
 	if (r == 0)
 		r = byoh_json_quote(&server_text, server, err);
 	if (r == 0)
-		r = byoh_json_quote(&token_text, token, err);
+		r = write_credential(credential, &credential_text, err);
 	if (r < 0)
 		return r;
 	return byoh_buffer_printf(ret, err,
@@ -95,23 +117,32 @@ static int write_kubeconfig(const char *cluster, const char *server, const struc
 				  "users:\n"
 				  "- name: %s\n"
 				  "  user:\n"
-				  "    token: %s\n",
+				  "%s",
 				  byoh_buffer_text(&names.cluster), byoh_buffer_text(&ca_text),
 				  byoh_buffer_text(&server_text), byoh_buffer_text(&names.context),
 				  byoh_buffer_text(&names.cluster), user, byoh_buffer_text(&names.context),
-				  user, byoh_buffer_text(&token_text));
+				  user, byoh_buffer_text(&credential_text));
 }
 
 int byoh_kubeconfig_write_bootstrap(const char *cluster, const char *server, const struct byoh_buffer *ca,
 				    const char *token, struct byoh_buffer *ret, struct byoh_error *err)
 {
-	return write_kubeconfig(cluster, server, ca, token, "default-auth", ret, err);
+	return write_kubeconfig(cluster, server, ca, &(struct credential){ .token = token }, "default-auth", ret, err);
 }
 
 int byoh_kubeconfig_write_proxy(const char *cluster, const char *server, const struct byoh_buffer *ca,
 				const char *token, struct byoh_buffer *ret, struct byoh_error *err)
 {
-	return write_kubeconfig(cluster, server, ca, token, "kube-proxy", ret, err);
+	return write_kubeconfig(cluster, server, ca, &(struct credential){ .token = token }, "kube-proxy", ret, err);
+}
+
+int byoh_kubeconfig_write_certificate(const char *cluster, const char *server, const struct byoh_buffer *ca,
+				      const struct byoh_buffer *certificate, const struct byoh_buffer *key,
+				      struct byoh_buffer *ret, struct byoh_error *err)
+{
+	const struct credential credential = { .certificate = certificate, .key = key };
+
+	return write_kubeconfig(cluster, server, ca, &credential, "kube-proxy", ret, err);
 }
 
 /* Keys whose presence alone refuses, with the reason. */

@@ -34,6 +34,13 @@ BYOH_MUST_CHECK int byoh_kubeconfig_write_proxy(const char *cluster, const char 
 						const struct byoh_buffer *ca, const char *token,
 						struct byoh_buffer *ret, struct byoh_error *err);
 
+/* The same with a client certificate and its key, PEM. */
+BYOH_MUST_CHECK int byoh_kubeconfig_write_certificate(const char *cluster, const char *server,
+						      const struct byoh_buffer *ca,
+						      const struct byoh_buffer *certificate,
+						      const struct byoh_buffer *key, struct byoh_buffer *ret,
+						      struct byoh_error *err);
+
 /* Reads a bootstrap kubeconfig that an operator brought. Refuses what may do more than bootstrap (client
  * certificates, exec, passwords; an admin's is called by that name), what is not embedded, and what does
  * not verify the server. opaque_token: a token that is no bootstrap token is fine (tlsBootstrap).

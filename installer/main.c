@@ -21,6 +21,7 @@ static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_join,    &byoh_verb_doctor,
 	&byoh_verb_support_bundle, &byoh_verb_settle,
 	&byoh_verb_kubeadm_join,
+	&byoh_verb_certificates,
 };
 
 static atomic_bool cancelled;

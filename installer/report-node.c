@@ -107,6 +107,47 @@ static void tell_network(const struct byoh_node_state *state, FILE *out)
 			hides ? state->network_ours : "");
 }
 
+static void tell_proxy(const struct byoh_node_state *state, FILE *out)
+{
+	const struct byoh_proxy_request *request = &state->proxy_request;
+	char until[32];
+
+	if (state->proxy_expires) {
+		format_time(state->proxy_expires, until);
+		fprintf(out, "certificate: kube-proxy's is valid until %s\n", until);
+	}
+	if (strcmp(request->state, "pending") == 0)
+		fprintf(out, "kube-proxy: its certificate request %s waits for approval: kubectl certificate approve %s\n",
+			request->name, request->name);
+	else if (strcmp(request->state, "unsent") == 0)
+		fprintf(out, "kube-proxy: its certificate cannot be asked for: %s\n", request->message);
+	else if (request->state[0])
+		fprintf(out, "kube-proxy: its certificate request %s was %s%s%s; once somebody has deleted it (kubectl delete "
+			     "csr %s), it is sent again\n", request->name,
+			strcmp(request->state, "denied") == 0 ? "denied" : "not signed",
+			request->message[0] ? ": " : "", request->message, request->name);
+}
+
+static void add_proxy(const struct byoh_node_state *state, struct byoh_json *json)
+{
+	const struct byoh_proxy_request *request = &state->proxy_request;
+	char until[32];
+
+	if (state->proxy_expires)
+		format_time(state->proxy_expires, until);
+	byoh_json_field_string(json, "kubeProxyCertificateExpires", state->proxy_expires ? until : NULL);
+	byoh_json_key(json, "kubeProxyRequest");
+	if (!request->state[0]) {
+		byoh_json_string(json, NULL);
+		return;
+	}
+	byoh_json_begin_object(json);
+	byoh_json_field_string(json, "name", request->name);
+	byoh_json_field_string(json, "state", request->state);
+	byoh_json_field_string(json, "message", request->message);
+	byoh_json_end_object(json);
+}
+
 void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 {
 	const struct byoh_node_state *state = node->state;
@@ -121,6 +162,7 @@ void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 		tell_network(state, out);
 	tell_attempt(&state->join, out);
 	tell_certificate(state, out);
+	tell_proxy(state, out);
 	if (state->ca_bundle && strcmp(state->ca_bundle, "replaced") == 0)
 		fputs("trust: the system's CA certificates were replaced, as the agent does when a cluster claims the "
 		      "host; `byoh-install repair`, or `update-ca-certificates`, brings them back\n", out);
@@ -163,5 +205,6 @@ void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json
 	if (state->certificate_expires)
 		format_time(state->certificate_expires, until);
 	byoh_json_field_string(json, "certificateExpires", state->certificate_expires ? until : NULL);
+	add_proxy(state, json);
 	byoh_json_field_string(json, "caBundle", state->ca_bundle);
 }

@@ -218,6 +218,10 @@ int byoh_node_look(const struct byoh_host *host, const struct byoh_config *confi
 	*ret = (struct byoh_node_state){ 0 };
 	look_at_services(host, ret);
 	look_at_certificate(host, ret);
+	if (config->kube_proxy.client_certificate) {
+		byoh_proxy_request_read(host, &ret->proxy_request);
+		ret->proxy_expires = byoh_proxy_certificate_expires(host);
+	}
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		look_for_agents_work(host, ret);
 	look_at_network(host, config, ret);

@@ -10,6 +10,7 @@
 #include "installer/host.h"
 #include "installer/join-record.h"
 #include "installer/plan.h"
+#include "installer/proxy-certificate.h"
 
 #define BYOH_SERVICES_MAX 4
 
@@ -31,6 +32,8 @@ struct byoh_node_state {
 	bool claimed, reset; /* by the agent */
 	const char *certificate; /* the kubelet's: NULL: none, "valid", "expired", "unreadable" */
 	uint64_t certificate_expires; /* seconds since 1970; 0: unknown */
+	struct byoh_proxy_request proxy_request; /* kube-proxy's own certificate: is asked for */
+	uint64_t proxy_expires;			 /* is there until then; 0: none */
 	/* Whose list of plugins containerd takes: "ours", "headcni", "other", "none"; its name, "" without one; and
 	 * ours, by which name it lies there now, "" where we have none. */
 	const char *network;

@@ -245,6 +245,8 @@ int byoh_step_node(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = start_kubelet(input, step, err);
 	if (!rc)
 		rc = start_kube_proxy(input, step, err);
+	if (!rc)
+		rc = byoh_steps_start_certificates(input, step, err);
 	if (rc || !step->action_count)
 		return rc;
 	return byoh_step_sentence(step, err, "%s",

@@ -27,6 +27,11 @@
 #define BYOH_AGENT_BOOTSTRAP "/etc/byoh/bootstrap-kubeconfig.conf"
 #define BYOH_AGENT_ENVIRONMENT "/etc/byoh/agent.env"
 
+/* For units: the environment of PID 1 may hold proxies, and through one the API server is not reached. */
+#define BYOH_STEPS_NO_PROXIES \
+	"UnsetEnvironment=http_proxy https_proxy ftp_proxy no_proxy all_proxy\n" \
+	"UnsetEnvironment=HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY ALL_PROXY\n"
+
 /* The builders, in the order of the table. */
 #define BYOH_STEP_BUILDER(name) \
 	int byoh_step_##name(const struct byoh_plan_input *input, struct byoh_step *step, \
@@ -122,6 +127,12 @@ BYOH_MUST_CHECK int byoh_steps_enable(struct byoh_step *step, const char *unit,
 /* byoh-settle.service, by which a boot undoes what was interrupted. */
 BYOH_MUST_CHECK int byoh_steps_settle_unit(const struct byoh_plan_input *input, struct byoh_step *step,
 					   struct byoh_error *err);
+
+/* byoh-certificates.service and its timer, where kube-proxy has a certificate of its own (certificates.c). */
+BYOH_MUST_CHECK int byoh_steps_place_certificates(const struct byoh_plan_input *input, struct byoh_step *step,
+						  struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_steps_start_certificates(const struct byoh_plan_input *input, struct byoh_step *step,
+						  struct byoh_error *err);
 
 /* A text below the host's root; *ret_mode may be NULL. -ENOENT without err set where there is
  * none. */

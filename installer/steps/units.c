@@ -13,9 +13,7 @@
 #include "installer/state.h"
 #include "installer/steps/steps-internal.h"
 
-#define NO_PROXIES \
-	"UnsetEnvironment=http_proxy https_proxy ftp_proxy no_proxy all_proxy\n" \
-	"UnsetEnvironment=HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY ALL_PROXY\n"
+#define NO_PROXIES BYOH_STEPS_NO_PROXIES
 
 static const char containerd_unit[] =
 	"[Unit]\n"
@@ -356,6 +354,8 @@ int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = place_kube_proxy(input, step, err);
 	if (!rc)
 		rc = byoh_steps_kubeadm_units(input, step, err);
+	if (!rc)
+		rc = byoh_steps_place_certificates(input, step, err);
 	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT &&
 	    byoh_steps_brings(input, BYOH_BIN_AGENT))
 		rc = place(input, step, "byoh-hostagent.service", agent_unit, true, err);

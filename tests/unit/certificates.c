@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "installer/credentials.h"
+
 /* A setup that fails is no result of a test. */
 #define REQUIRE(condition)       \
 	do {                     \
@@ -65,6 +67,16 @@ char *test_certificate_between(bool ca, const char *organization, long begin, lo
 	X509_free(certificate);
 	EVP_PKEY_free(key);
 	return take_text(bio);
+}
+
+void test_pin_of(const char *pem, char *ret)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	REQUIRE(certificate && byoh_spki_pin(certificate, ret, NULL) == 0);
+	X509_free(certificate);
+	BIO_free(bio);
 }
 
 char *test_private_key(void)

@@ -11,6 +11,8 @@ char *test_certificate(bool ca, const char *organization);
 char *test_certificate_between(bool ca, const char *organization, long begin, long end);
 /* A private key as PEM (malloc). */
 char *test_private_key(void);
+/* The pin of a certificate (BYOH_PIN_SIZE bytes). */
+void test_pin_of(const char *pem, char *ret);
 /* Base64 on one line (malloc). */
 char *test_base64(const char *text);
 

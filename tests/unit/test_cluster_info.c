@@ -8,7 +8,6 @@
 #include <cmocka.h>
 /* clang-format on */
 #include <errno.h>
-#include <openssl/pem.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,17 +46,6 @@ static void test_signatures(void **state)
 							&signature, NULL), 0);
 		assert_string_equal(signature.data, vectors[i].signature);
 	}
-}
-
-static void pin_of(const char *pem, char ret[BYOH_PIN_SIZE])
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-
-	if (!certificate || byoh_spki_pin(certificate, ret, NULL) < 0)
-		abort();
-	X509_free(certificate);
-	BIO_free(bio);
 }
 
 /* The kubeconfig as bootstrapsigner keeps it. */
@@ -113,8 +101,8 @@ static void test_answers(void **state)
 	char pin[BYOH_PIN_SIZE], strange[BYOH_PIN_SIZE];
 
 	(void)state;
-	pin_of(ca, pin);
-	pin_of(other, strange);
+	test_pin_of(ca, pin);
+	test_pin_of(other, strange);
 	read_answer(good.data, pin, 0, NULL);
 	read_answer(good.data, strange, -EKEYREJECTED, "has the pin sha256:");
 	read_answer(forged.data, pin, -EKEYREJECTED, "not by the token abcdef");
@@ -138,7 +126,7 @@ static void test_pinned_alone(void **state)
 	assert_true(asprintf(&both, "%s%s", other, ca) > 0);
 	text = kubeconfig_of(both, "https://10.0.0.1:6443/");
 	answer = answer_with(text.data, text.data, TOKEN);
-	pin_of(ca, pin);
+	test_pin_of(ca, pin);
 	assert_int_equal(byoh_cluster_info_read(answer.data, answer.size, TOKEN, pin, &info, NULL), 0);
 	assert_string_equal(info.pinned.data, ca);
 	assert_string_equal(info.ca.data, both);
@@ -200,7 +188,7 @@ static void discover(void)
 	char pin[BYOH_PIN_SIZE], *named = NULL;
 	int r;
 
-	pin_of(row->strange_pin ? strange.data : pem.data, pin);
+	test_pin_of(row->strange_pin ? strange.data : pem.data, pin);
 	test_server_begin(&server);
 	r = byoh_discover_cluster(server.outside, server.url, TOKEN, pin, &ca, &named, &err);
 	if (r != row->result || (row->words && !strstr(err.message, row->words)))

@@ -337,6 +337,9 @@ static const struct {
 	{ "kubeProxy: {mode: userspace}\n", "must be one of iptables, ipvs, nftables" },
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {nodeIdentity: true, token: {value: a}}\n", "more than one of" },
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {manage: false, nodeIdentity: true}\n", "not managed here" },
+	{ "join: {mode: tlsBootstrap}\nkubeProxy: {clientCertificate: true, nodeIdentity: true}\n", "more than one of" },
+	{ "join: {mode: tlsBootstrap}\nkubeProxy: {manage: false, clientCertificate: true}\n", "not managed here" },
+	{ "kubeProxy: {clientCertificate: true}\n", "\"clientCertificate\" has no effect" },
 	{ "join: {mode: tlsBootstrap}\nkubeProxy: {token: {value: a}}\n", "needs cluster.server" },
 	{ "cni: {install: none}\n", "\"install\" must be plugins, bridge, or a file" },
 	{ "cni: {install: bad.conflist}\n", "\"plugins\" is empty" },
@@ -469,6 +472,30 @@ static void test_load_finds_files_beside_the_config(void **state)
 	assert_true(byoh_config_load(folder, NULL, &config, &err) < 0);
 	assert_non_null(strstr(err.message, "no regular file"));
 	config = NULL;
+}
+
+/* What lies beside the config from an earlier run is believed by its pin, in every mode that joins. */
+static void test_pin_alone(void **state)
+{
+	static const char *const modes[] = { "agent", "kubeadm", "tlsBootstrap" };
+	CLEANUP_FREE char *ca = test_certificate(true, NULL), *other = test_certificate(true, NULL);
+	char pin[BYOH_PIN_SIZE];
+
+	(void)state;
+	test_pin_of(ca, pin);
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(modes); i++) {
+		const char *found = i % 3 == 0 ? NULL : i % 3 == 1 ? other : ca;
+		CLEANUP_CONFIG struct byoh_config *config = NULL;
+		CLEANUP_FREE char *text = NULL;
+
+		assert_true(asprintf(&text, HEAD "join: {mode: %s}\ncluster: {server: \"https://a:1\", ca: {pin: \"%s\"}}\n",
+				     modes[i / 3], pin) > 0);
+		put(BYOH_DISCOVERED_CA, found ? found : "");
+		config = parse(text);
+		assert_string_equal(config->cluster.ca_pin, pin);
+		assert_int_equal(config->cluster.ca_discovered, found == ca);
+		assert_string_equal(byoh_buffer_text(&config->cluster.ca), found == ca ? ca : "");
+	}
 }
 
 static void test_no_files_from_memory(void **state)
@@ -639,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_secrets_are_not_shown),
 		cmocka_unit_test(test_machines),
 		cmocka_unit_test(test_load_finds_files_beside_the_config),
+		cmocka_unit_test(test_pin_alone),
 		cmocka_unit_test(test_no_files_from_memory),
 		cmocka_unit_test(test_cidrs),
 		cmocka_unit_test(test_kubelet_by_version),

@@ -299,6 +299,26 @@ static void kube_proxy_waits_for_what_identifies_it(void **state)
 	assert_null(find(BYOH_ACTION_UNIT, "kube-proxy.path"));
 }
 
+static void kube_proxy_has_its_certificate_asked_for(void **state)
+{
+	(void)state;
+	bring_node("1.6.20", "v1.20.2");
+	know_cluster();
+	f.config.join_mode = BYOH_JOIN_TLS_BOOTSTRAP;
+	f.config.kube_proxy.client_certificate = true;
+	plan();
+	has_text(UNITS "byoh-certificates.service", "ExecStart=/usr/local/sbin/byoh-install certificates --quiet\n");
+	has_text(UNITS "byoh-certificates.service", "PartOf=byoh-certificates.timer\n");
+	has_text(UNITS "kube-proxy.path", "PathExists=/etc/kubernetes/kube-proxy.kubeconfig\n");
+	assert_non_null(find(BYOH_ACTION_LINK, "/etc/systemd/system/timers.target.wants/byoh-certificates.timer"));
+	assert_non_null(find(BYOH_ACTION_UNIT, "byoh-certificates.timer"));
+	assert_null(find(BYOH_ACTION_FILE, BYOH_KUBE_PROXY_KUBECONFIG));
+	f.config.kube_proxy.client_certificate = false;
+	plan();
+	assert_null(find(BYOH_ACTION_FILE, UNITS "byoh-certificates.service"));
+	assert_null(find(BYOH_ACTION_UNIT, "byoh-certificates.timer"));
+}
+
 static void without_a_token_the_kubelet_waits(void **state)
 {
 	(void)state;
@@ -508,6 +528,7 @@ int main(void)
 		TEST(tls_bootstrap_runs_kubelet_and_kube_proxy),
 		TEST(the_order_of_services),
 		TEST(kube_proxy_waits_for_what_identifies_it),
+		TEST(kube_proxy_has_its_certificate_asked_for),
 		TEST(without_a_token_the_kubelet_waits),
 		TEST(the_agent_is_told_its_cluster),
 		TEST(without_a_token_the_agent_waits),
