@@ -93,6 +93,8 @@ static int read_token(const struct byoh_config_reader *reader, const struct byoh
 		r = byoh_config_copy(file->text, ret_file, err);
 	if (r < 0 || (file && reader->without_files))
 		return r;
+	if (file && reader->token_may_come && byoh_config_file_is_missing(reader, file))
+		return 0;
 	if (file)
 		r = byoh_config_file_read(reader, file, form->max + 16, &content, err);
 	if (r < 0)

@@ -270,6 +270,13 @@ static int open_named(const char *directory, const char *name)
 	return fd >= 0 ? fd : -errno;
 }
 
+bool byoh_config_file_is_missing(const struct byoh_config_reader *reader, const struct byoh_yaml_node *node)
+{
+	CLEANUP_FD int fd = reader->directory ? open_named(reader->directory, node->text) : -ENOENT;
+
+	return fd == -ENOENT || fd == -ENOTDIR;
+}
+
 static int read_whole(int fd, size_t max, struct byoh_buffer *ret, struct byoh_error *err)
 {
 	struct stat st;

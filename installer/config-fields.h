@@ -26,6 +26,7 @@ struct byoh_config_reader {
 	struct byoh_config *config; /* what is being filled */
 	const char *directory;	    /* of the files that the config names; NULL: none may be named */
 	bool without_files;	    /* the entry of another machine: its files need not be here */
+	bool token_may_come;	    /* a token's file that is not there is no token yet */
 };
 
 enum byoh_field_type {
@@ -74,6 +75,8 @@ BYOH_MUST_CHECK int byoh_config_file_read(const struct byoh_config_reader *reade
 					  const struct byoh_yaml_node *node, size_t max,
 					  struct byoh_buffer *ret, struct byoh_error *err);
 
+bool byoh_config_file_is_missing(const struct byoh_config_reader *reader, const struct byoh_yaml_node *node);
+
 /* The sections. Each takes its mapping, NULL where absent. */
 BYOH_MUST_CHECK int byoh_config_read_cluster(const struct byoh_config_reader *reader,
 					     const struct byoh_yaml_node *map, struct byoh_error *err);
@@ -85,6 +88,9 @@ BYOH_MUST_CHECK int byoh_config_read_registries(const struct byoh_config_reader 
 						const struct byoh_yaml_node *map, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_config_read_cni(const struct byoh_config_reader *reader,
 					 const struct byoh_yaml_node *map, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_config_read_management(const struct byoh_config_reader *reader,
+						const struct byoh_yaml_node *map, struct byoh_error *err);
+void byoh_config_release_management(struct byoh_management *management);
 /* All of them, from the root of a document or of a merged one. */
 BYOH_MUST_CHECK int byoh_config_read_sections(const struct byoh_config_reader *reader,
 					      const struct byoh_yaml_node *root, struct byoh_error *err);

@@ -183,6 +183,8 @@ static const struct section sections[] = {
 	{ "kubeProxy", byoh_config_read_kube_proxy, BYOH_MODES_ALL, NULL },
 	{ "cni", byoh_config_read_cni, BYOH_MODES_ALL, NULL },
 	{ "policy", read_policy, BYOH_MODES_ALL, NULL },
+	/* Its own effect in a join mode is judged by `manifests`: a rack may have machines of several. */
+	{ "management", byoh_config_read_management, BYOH_MODES_ALL, NULL },
 };
 
 int byoh_config_read_sections(const struct byoh_config_reader *reader, const struct byoh_yaml_node *root,

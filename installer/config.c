@@ -88,6 +88,7 @@ void byoh_config_free(struct byoh_config *config)
 		return;
 	release_secrets(config);
 	release_registries(config);
+	byoh_config_release_management(&config->management);
 	release_pairs(&config->node.labels);
 	release_strings(&config->node.taints);
 	release_pairs(&config->node.system_reserved);
@@ -151,7 +152,7 @@ static int check_head(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 {
 	static const char *const keys[] = {
 		"apiVersion", "kind", "cluster", "join", "node", "agent", "host", "containerd",
-		"registries", "kubeProxy", "cni", "policy", "machines", "iso", NULL,
+		"registries", "kubeProxy", "cni", "policy", "management", "machines", "iso", NULL,
 	};
 	const struct byoh_yaml_node *ignored = NULL;
 	const char *version = NULL, *kind = NULL;
@@ -249,17 +250,17 @@ static int read_document(const struct byoh_config_reader *reader,
 	return r < 0 ? r : byoh_config_set_defaults(reader->config, err);
 }
 
-int byoh_config_parse(const char *text, size_t size, const char *name, const char *directory,
-		      const struct byoh_machine_identity *identity, struct byoh_config **ret,
-		      struct byoh_error *err)
+static int parse(const char *text, size_t size, const char *name, const struct byoh_config_reader *how,
+		 const struct byoh_machine_identity *identity, struct byoh_config **ret, struct byoh_error *err)
 {
 	CLEANUP_CONFIG struct byoh_config *config = calloc(1, sizeof(*config));
 	CLEANUP(byoh_secret_yaml_freep) struct byoh_yaml *doc = NULL;
-	struct byoh_config_reader reader = { .config = config, .directory = directory };
+	struct byoh_config_reader reader = *how;
 	int r;
 
 	if (!config)
 		return fail_memory(err);
+	reader.config = config;
 	if (size > BYOH_CONFIG_MAX_SIZE)
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EFBIG, "%s: larger than 1 MiB, so no config", name);
 	r = byoh_yaml_parse(text, size, name, BYOH_ERROR_CONFIG, &doc, err);
@@ -276,9 +277,18 @@ int byoh_config_parse(const char *text, size_t size, const char *name, const cha
 	return 0;
 }
 
-int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
-			  const struct byoh_machine_identity *identity, struct byoh_config **ret,
-			  struct byoh_error *err)
+int byoh_config_parse(const char *text, size_t size, const char *name, const char *directory,
+		      const struct byoh_machine_identity *identity, struct byoh_config **ret,
+		      struct byoh_error *err)
+{
+	const struct byoh_config_reader how = { .directory = directory };
+
+	return parse(text, size, name, &how, identity, ret, err);
+}
+
+static int load_read(const char *path, const struct byoh_buffer *text, struct byoh_config_reader how,
+		     const struct byoh_machine_identity *identity, struct byoh_config **ret,
+		     struct byoh_error *err)
 {
 	CLEANUP_FREE char *directory = NULL;
 	const char *last = strrchr(path, '/');
@@ -289,7 +299,23 @@ int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
 		directory = last ? strndup(path, (size_t)(last - path)) : strdup(".");
 	if (!directory)
 		return fail_memory(err);
-	return byoh_config_parse(byoh_buffer_text(text), text->size, path, directory, identity, ret, err);
+	how.directory = directory;
+	return parse(byoh_buffer_text(text), text->size, path, &how, identity, ret, err);
+}
+
+int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
+			  const struct byoh_machine_identity *identity, struct byoh_config **ret,
+			  struct byoh_error *err)
+{
+	return load_read(path, text, (struct byoh_config_reader){0}, identity, ret, err);
+}
+
+int byoh_config_load_for_all(const char *path, const struct byoh_buffer *text, struct byoh_config **ret,
+			     struct byoh_error *err)
+{
+	static const struct byoh_machine_identity nobody = {0};
+
+	return load_read(path, text, (struct byoh_config_reader){ .token_may_come = true }, &nobody, ret, err);
 }
 
 int byoh_config_load(const char *path, const struct byoh_machine_identity *identity,

@@ -19,6 +19,13 @@
 enum byoh_join_mode { BYOH_JOIN_AGENT, BYOH_JOIN_KUBEADM, BYOH_JOIN_TLS_BOOTSTRAP, BYOH_JOIN_NONE };
 enum byoh_existing { BYOH_EXISTING_REFUSE, BYOH_EXISTING_ADOPT, BYOH_EXISTING_REPLACE };
 enum byoh_proxy_mode { BYOH_PROXY_IPTABLES, BYOH_PROXY_IPVS, BYOH_PROXY_NFTABLES };
+enum byoh_claim { BYOH_CLAIM_TLS_BOOTSTRAP, BYOH_CLAIM_KUBEADM };
+enum byoh_cluster_api { BYOH_CLUSTER_API_V1BETA1, BYOH_CLUSTER_API_V1BETA2 };
+enum byoh_capacity {
+	BYOH_CAPACITY_CPU, BYOH_CAPACITY_MEMORY, BYOH_CAPACITY_EPHEMERAL_DISK, BYOH_CAPACITY_MAX_PODS,
+	BYOH_CAPACITY_GPU_TYPE, BYOH_CAPACITY_GPU_COUNT, BYOH_CAPACITY_LABELS, BYOH_CAPACITY_TAINTS,
+	BYOH_CAPACITY_CSI_DRIVERS, BYOH_CAPACITIES,
+};
 
 struct byoh_pair {
 	char *key, *value;
@@ -53,6 +60,23 @@ struct byoh_registry_config {
 struct byoh_machine_identity {
 	const char *serial, *uuid; /* SMBIOS */
 	struct byoh_strings macs;  /* lower case, with colons */
+};
+
+/* management: what `manifests` alone uses; an installation passes over it. */
+struct byoh_management {
+	char *namespace_name, *cluster_name; /* NULL: the defaults of byoh_manifests_* */
+	char *kubernetes_version;	     /* "v1.34.1"; NULL: none */
+	enum byoh_cluster_api api;
+	enum byoh_claim join_mode; /* what a claim makes of a host with an agent */
+	bool has_replicas, has_autoscaler;
+	uint64_t replicas, autoscaler_min, autoscaler_max;
+	struct byoh_pairs node_labels;
+	char *capacity[BYOH_CAPACITIES]; /* NULL: unknown */
+	char *cni_file;			 /* as written; read by `manifests` alone */
+	char *image_repository;		 /* NULL: images by their own names */
+	struct {
+		char *address, *interface, *image; /* all NULL: none */
+	} kube_vip;
 };
 
 /* A file that the config names, read and checked. */
@@ -148,6 +172,8 @@ struct byoh_config {
 		uint64_t threshold;
 		bool config_signature; /* byoh.yaml.sig is required */
 	} policy;
+
+	struct byoh_management management;
 };
 
 /* Reads and checks a config and the files that it names (paths relative to its folder; where such a file
@@ -160,6 +186,9 @@ BYOH_MUST_CHECK int byoh_config_load(const char *path, const struct byoh_machine
 BYOH_MUST_CHECK int byoh_config_load_read(const char *path, const struct byoh_buffer *text,
 					  const struct byoh_machine_identity *identity,
 					  struct byoh_config **ret, struct byoh_error *err);
+/* The top level alone, for what is said of all machines at once. A token's file may be missing yet. */
+BYOH_MUST_CHECK int byoh_config_load_for_all(const char *path, const struct byoh_buffer *text,
+					     struct byoh_config **ret, struct byoh_error *err);
 /* The config's own text, for byoh_config_load_read. */
 BYOH_MUST_CHECK int byoh_config_read_text(const char *path, struct byoh_buffer *ret,
 					  struct byoh_error *err);

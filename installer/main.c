@@ -18,7 +18,7 @@
 static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_install, &byoh_verb_plan,	&byoh_verb_preflight, &byoh_verb_verify, &byoh_verb_inspect,
 	&byoh_verb_extract, &byoh_verb_status,	&byoh_verb_repair,  &byoh_verb_rollback,  &byoh_verb_uninstall,
-	&byoh_verb_join,    &byoh_verb_doctor,
+	&byoh_verb_join,    &byoh_verb_doctor,	&byoh_verb_manifests,
 	&byoh_verb_support_bundle, &byoh_verb_settle,
 	&byoh_verb_kubeadm_join,
 	&byoh_verb_certificates,
@@ -37,7 +37,8 @@ enum option_id {
 	OPTION_FROM, OPTION_PLAN, OPTION_IGNORE, OPTION_INSTALLED, OPTION_SBOM, OPTION_FILES,
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
 	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
-	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_HELP, OPTION_VERSION,
+	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_TOKEN_TTL, OPTION_CLUSTER_KUBECONFIG, OPTION_MANAGEMENT,
+	OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -71,6 +72,9 @@ static const struct option options[] = {
 	{ "drained", no_argument, NULL, OPTION_DRAINED },
 	{ "drain-kubeconfig", required_argument, NULL, OPTION_DRAIN_KUBECONFIG },
 	{ "allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE },
+	{ "token-ttl", required_argument, NULL, OPTION_TOKEN_TTL },
+	{ "cluster-kubeconfig", required_argument, NULL, OPTION_CLUSTER_KUBECONFIG },
+	{ "management", required_argument, NULL, OPTION_MANAGEMENT },
 	{ 0 },
 };
 
@@ -104,6 +108,9 @@ static const struct option_help {
 	[OPTION_RECOVER] = { NULL, "only undo what an earlier run left open" },
 	[OPTION_GUARD_CA] = { NULL, "only bring back the CA certificates that the agent replaced" },
 	[OPTION_ADOPT_NODE] = { NULL, "give the agent a host that is a node already; it may come to wipe it" },
+	[OPTION_TOKEN_TTL] = { "TIME", "how long the bootstrap token lives: 30m, 24h (the default), 7d" },
+	[OPTION_CLUSTER_KUBECONFIG] = { "FILE", "the kubeconfig by which Cluster API is to reach the cluster" },
+	[OPTION_MANAGEMENT] = { "DIR", "an unpacked management bundle, for a clusterctl without internet" },
 };
 
 static const char exit_codes[] =
@@ -199,7 +206,8 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
 		[OPTION_TOKEN_FILE] = &ret->token_file,
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
-		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig,
+		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig, [OPTION_TOKEN_TTL] = &ret->token_ttl,
+		[OPTION_CLUSTER_KUBECONFIG] = &ret->cluster_kubeconfig, [OPTION_MANAGEMENT] = &ret->management,
 	};
 	bool *flags[] = {
 		[OPTION_JSON] = &ret->json, [OPTION_YES] = &ret->yes, [OPTION_QUIET] = &ret->quiet,

@@ -30,6 +30,7 @@ struct byoh_options {
 	const char *config, *root, *from, *plan, *ignored_preflight;
 	const char *token_file, *kubeconfig, *ca; /* join */
 	const char *drain_kubeconfig;
+	const char *token_ttl, *cluster_kubeconfig, *management; /* manifests */
 	bool drain, drained, allow_downgrade, adopt_node; /* install */
 	char *token;				  /* a copy: that in argv is wiped */
 	const char *keys[BYOH_SESSION_KEYS_MAX];

@@ -20,7 +20,7 @@ struct byoh_verb {
 extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_preflight, byoh_verb_verify,
 	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle,
 	byoh_verb_repair, byoh_verb_rollback, byoh_verb_uninstall, byoh_verb_doctor,
-	byoh_verb_support_bundle, byoh_verb_kubeadm_join, byoh_verb_certificates;
+	byoh_verb_support_bundle, byoh_verb_manifests, byoh_verb_kubeadm_join, byoh_verb_certificates;
 
 double byoh_seconds_since(const struct timespec *start);
 /* What install and join share: lock, check, carry out, tell. */
