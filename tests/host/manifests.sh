@@ -125,7 +125,7 @@ joins() {
 	jq -n --arg name "$2" --arg csr "$(base64 -w0 "$request.csr")" '{apiVersion: "certificates.k8s.io/v1",
 		kind: "CertificateSigningRequest", metadata: {name: $name}, spec: {request: $csr,
 		signerName: "kubernetes.io/kube-apiserver-client-kubelet",
-		usages: ["digital signature", "client auth"]}}' >"$request.json"
+		usages: ["key encipherment", "digital signature", "client auth"]}}' >"$request.json"
 	as_token "$1" create --validate=false -f "$request.json" &&
 		kubectl wait --for=condition=Approved "csr/$2" --timeout=60s
 }
@@ -269,6 +269,6 @@ discovery_knows_token() {
 		--kubeconfig "$vm_dir/control-plane/conf/admin.conf" -n kube-public get configmap cluster-info --watch -o json)
 }
 check "and discovery is signed for it" discovery_knows_token
-check "before: a node may read no services" may_not "$node_user" list services
+check "before: a node may not read what kube-proxy needs" may_not "$node_user" watch endpointslices.discovery.k8s.io
 must "the rights of tlsBootstrap mode are given" apply "$site/tls/20-rbac.yaml"
-check "a node may read services, with nodeIdentity" may "$node_user" list services
+check "with nodeIdentity it may" may "$node_user" watch endpointslices.discovery.k8s.io

@@ -121,9 +121,9 @@ static void check_documents(const struct byoh_object_file *file, bool objects)
 			assert_int_equal(byoh_yaml_read_string(doc, byoh_yaml_root(doc), "kind", true, &kind, &err), 0);
 			count++;
 		}
-		next = end ? end + 2 : NULL;
+		next = end ? end + 1 : NULL;
 		if (next)
-			memcpy(next, "---", 3);
+			*next = '-';
 	}
 	assert_true(count || !objects);
 }
