@@ -112,9 +112,12 @@ static int check_claim(const struct byoh_config *config, struct byoh_error *err)
 	if (!config->management.kubernetes_version)
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 				 "%s: management.kubernetesVersion is missing; a MachineDeployment "
-				 "names the "
-				 "version that its hosts have, like v1.34.1",
-				 path);
+				 "names the version that its hosts have, like v1.34.1", path);
+	/* Hosts may find it by its pin; whoever writes it into an object has to have it. */
+	if (!config->cluster.ca.size)
+		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
+				 "%s: the objects hold the cluster's CA itself, and there is only its pin; "
+				 "add file: ca.crt beside the pin in cluster.ca", path);
 	return 0;
 }
 

@@ -153,6 +153,8 @@ config refused 'join: {mode: none}'
 check "join mode none" refused refused 2 "in join mode none nothing joins"
 config refused "$kubernetes"
 check "no server" refused refused 2 "cluster.server and cluster.ca are missing"
+config refused "cluster: {server: \"https://10.0.0.1:6443\", ca: {pin: \"sha256:$(printf '0%.0s' {1..64})\"}}" "$kubernetes"
+check "a CA by its pin alone" refused refused 2 "there is only its pin"
 config refused "$cluster" 'join: {mode: kubeadm}'
 check "an option without effect" refused refused 2 "--management is for join mode agent" --management "$work/unpacked"
 config refused "$cluster" 'management: {kubernetesVersion: v1.34.1, kubernetsVersion: x}'
