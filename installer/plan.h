@@ -42,6 +42,7 @@ struct byoh_plan_input {
 	const struct byoh_ledger *ledger; /* what was there before us; NULL: nothing of ours is there */
 	const struct byoh_upgrade *upgrade; /* from what is installed; NULL: nothing is */
 	const char *pod_cidr, *pod_cidr_source; /* of this node, where cni asks for it; NULL or "": not known */
+	bool adopt_node;		  /* the operator gives the agent a host that is a node already */
 	bool thorough;			  /* the check reads every file */
 	const struct byoh_progress *progress; /* of a thorough check; may be NULL */
 };

@@ -616,6 +616,10 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 	int r;
 
 	byoh_ledger_free(TAKE_PTR(session->ledger));
+	if (session->options.adopt_node && session->config->join_mode != BYOH_JOIN_AGENT)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "--adopt-node gives a node to the agent, and the configuration has join.mode %s; leave "
+				 "it out", byoh_join_mode_name(session->config->join_mode));
 	r = byoh_ledger_read(session->host, &session->ledger, err);
 	if (r == 0) /* a mere look waits for no server */
 		r = byoh_pod_cidr_find(session->host, session->config, !session->looks_only, &session->pod_cidr, err);
@@ -634,6 +638,7 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		.upgrade = find_upgrade(session),
 		.pod_cidr = session->pod_cidr.cidr,
 		.pod_cidr_source = session->pod_cidr.source,
+		.adopt_node = session->options.adopt_node,
 		.thorough = session->thorough,
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));

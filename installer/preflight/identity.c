@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/ledger.h"
 #include "installer/preflight/checks.h"
 #include "installer/steps/steps-internal.h"
 
@@ -36,18 +37,32 @@ static int check_machine_id(const struct byoh_plan_input *input, struct byoh_che
 	return byoh_check_pass(report, "%.32s", host->machine_id);
 }
 
+/* A control plane, or a distribution with a supervisor of its own, is no node to be given away. */
+static int check_adopted_node(struct byoh_check_report *report, const char *place)
+{
+	if (strcmp(place, BYOH_KUBELET_KUBECONFIG) != 0) {
+		byoh_check_remedy(report, "leave this host as it is, or reset it and install anew");
+		return byoh_check_fail(report, "%s exists: only a worker can be adopted", place);
+	}
+	byoh_check_remedy(report,
+			  "let no cluster claim this host unless its pods may go: when it is released, or its claim "
+			  "fails, the agent wipes /etc/kubernetes and /var/lib/kubelet, mounted volumes included");
+	return byoh_check_warn(report, "this node is adopted: its kubelet and certificates stay as they are");
+}
+
 static int check_cluster_member(const struct byoh_plan_input *input,
 				struct byoh_check_report *report, struct byoh_error *err)
 {
-	static const char *const places[] = { BYOH_KUBELET_KUBECONFIG,
-					      "/etc/kubernetes/admin.conf",
+	/* the one that can be adopted last */
+	static const char *const places[] = { "/etc/kubernetes/admin.conf",
 					      "/etc/rancher/k3s",
 					      "/etc/rancher/rke2",
 					      "/var/lib/rancher/k3s",
 					      "/var/lib/rancher/rke2",
 					      "/etc/k0s",
 					      "/var/lib/k0s",
-					      "/var/snap/microk8s" };
+					      "/var/snap/microk8s",
+					      BYOH_KUBELET_KUBECONFIG };
 
 	(void)err;
 	if (!byoh_check_has_kubelet(input) && !byoh_check_has_agent(input))
@@ -55,6 +70,8 @@ static int check_cluster_member(const struct byoh_plan_input *input,
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		if (!byoh_host_exists(input->host->root_fd, places[i]))
 			continue;
+		if (byoh_steps_adopts_node(input))
+			return check_adopted_node(report, places[i]);
 		byoh_check_remedy(report,
 				  "an agent started here could wipe that node: drain and delete "
 				  "it, then kubeadm "
@@ -74,15 +91,15 @@ static int check_leftovers(const struct byoh_plan_input *input, struct byoh_chec
 	static const struct {
 		const char *path;
 		const char *const *suffixes;
-		bool agent;
+		bool agent, of_node;
 		const char *effect;
 	} places[] = {
-		{ "/var/lib/kubelet", NULL, false, "an earlier kubelet's state" },
-		{ BYOH_CNI_CONFIG, cni, false, "containerd takes the first file of the folder" },
-		{ "/etc/kubernetes/manifests", yaml, false, "the kubelet would run it" },
-		{ "/etc/kubernetes/pki", NULL, false, "an earlier cluster's certificates" },
-		{ "/var/lib/etcd", NULL, false, "an earlier control plane's data" },
-		{ "/root/.byoh", NULL, true, "the agent would use it and not register anew" },
+		{ "/var/lib/kubelet", NULL, false, true, "an earlier kubelet's state" },
+		{ BYOH_CNI_CONFIG, cni, false, true, "containerd takes the first file of the folder" },
+		{ "/etc/kubernetes/manifests", yaml, false, true, "the kubelet would run it" },
+		{ "/etc/kubernetes/pki", NULL, false, true, "an earlier cluster's certificates" },
+		{ "/var/lib/etcd", NULL, false, false, "an earlier control plane's data" },
+		{ "/root/.byoh", NULL, true, false, "the agent would use it and not register anew" },
 	};
 	char name[256];
 
@@ -91,6 +108,7 @@ static int check_leftovers(const struct byoh_plan_input *input, struct byoh_chec
 		return byoh_check_skip(report, "the bundle brings neither kubelet nor agent");
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		if ((places[i].agent && input->config->join_mode != BYOH_JOIN_AGENT) ||
+		    (places[i].of_node && byoh_steps_adopts_node(input)) ||
 		    !byoh_check_directory_has(input->host, places[i].path, places[i].suffixes,
 					      name))
 			continue;
@@ -104,9 +122,54 @@ static int check_leftovers(const struct byoh_plan_input *input, struct byoh_chec
 	return byoh_check_pass(report, "none");
 }
 
+/* A node that the installer itself has made: its kubelet would be stopped, and no adopting helps. */
+static int check_mode_change(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			     struct byoh_error *err)
+{
+	(void)err;
+	if (input->config->join_mode != BYOH_JOIN_AGENT || !input->host->carries_release || !input->ledger)
+		return byoh_check_skip(report, "no agent is to come to a host that was installed without");
+	if (byoh_ledger_find(input->ledger, BYOH_ACTION_FILE, BYOH_UNIT_DIR "/byoh-hostagent.service") ||
+	    !byoh_host_exists(input->host->root_fd, BYOH_KUBELET_KUBECONFIG))
+		return byoh_check_pass(report, "the agent comes to no node");
+	byoh_check_remedy(report, "drain and delete the node, then byoh-install uninstall, then install anew");
+	return byoh_check_fail(report, "this host joined its cluster without an agent, and one that comes now could wipe "
+				       "the node");
+}
+
+/* The agent goes by its own kubeconfig as soon as there is one, and with a stale one it says little and does nothing.
+ * An upgrade is not refused for it: it makes nothing worse. */
+static int check_agent_config(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			      struct byoh_error *err)
+{
+	CLEANUP_AGENT_CONFIG struct byoh_agent_config agent = { 0 };
+	CLEANUP_BUFFER struct byoh_buffer fault = { 0 };
+	int rc;
+
+	if (input->config->join_mode != BYOH_JOIN_AGENT || !byoh_check_has_agent(input))
+		return byoh_check_skip(report, "no agent runs");
+	rc = byoh_agent_config_look(input->host, input->config, &agent, err);
+	if (rc == 0)
+		rc = byoh_agent_config_describe(&agent, &fault, err);
+	if (rc < 0)
+		return rc;
+	if (agent.state == BYOH_AGENT_CONFIG_NONE)
+		return byoh_check_pass(report, "none yet: the agent asks for one");
+	if (!byoh_agent_config_is_stale(&agent))
+		return byoh_check_pass(report, "of this cluster");
+	byoh_check_remedy(report,
+			  "if this host is no node of that cluster any more: mv " BYOH_AGENT_CONFIG " " BYOH_AGENT_CONFIG
+			  ".old, then systemctl restart byoh-hostagent");
+	if (input->host->carries_release)
+		return byoh_check_warn(report, "%.250s", byoh_buffer_text(&fault));
+	return byoh_check_fail(report, "%.250s", byoh_buffer_text(&fault));
+}
+
 const struct byoh_check byoh_checks_identity[] = {
 	{ .id = "machine-id", .run = check_machine_id },
 	{ .id = "cluster-member", .fresh_only = true, .run = check_cluster_member },
+	{ .id = "mode-change", .run = check_mode_change },
+	{ .id = "agent-config", .run = check_agent_config },
 	{ .id = "leftovers", .fresh_only = true, .run = check_leftovers },
 	{ .id = NULL },
 };

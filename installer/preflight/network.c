@@ -44,6 +44,8 @@ static int check_ports(const struct byoh_plan_input *input, struct byoh_check_re
 
 	if (!byoh_check_has_kubelet(input) && !byoh_check_has_kube_proxy(input))
 		return byoh_check_skip(report, "what the bundle brings listens on none");
+	if (byoh_steps_adopts_node(input))
+		return byoh_check_skip(report, "the node is adopted: its own kubelet listens");
 	if (!input->host->outside)
 		return byoh_check_skip(report, "the host's network cannot be seen from here");
 	rc = byoh_outside_proc_net(input->host->outside, "tcp", &tcp, err);

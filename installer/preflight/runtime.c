@@ -216,6 +216,8 @@ static int check_kubelet_installed(const struct byoh_plan_input *input,
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		if (!byoh_host_exists(input->host->root_fd, places[i]))
 			continue;
+		if (byoh_steps_adopts_node(input))
+			return byoh_check_pass(report, "%s stays: the node is adopted", places[i]);
 		byoh_check_remedy(report, "remove it or its package: apt-get purge kubelet "
 					  "kubeadm, or dnf remove kubelet "
 					  "kubeadm");
@@ -243,6 +245,9 @@ static int check_kubelet_dropins(const struct byoh_plan_input *input,
 		if (!byoh_check_directory_has(input->host, folders[i], suffixes, name))
 			continue;
 		byoh_check_remedy(report, "remove %s, or the package that owns it", folders[i]);
+		if (byoh_steps_adopts_node(input))
+			return byoh_check_warn(report, "%s/%.130s stays, and would bend the unit that the agent writes when "
+						       "a cluster claims this node", folders[i], name);
 		return byoh_check_fail(report, "%s/%.150s would change our kubelet's unit",
 				       folders[i], name);
 	}

@@ -148,7 +148,8 @@ int byoh_step_kubelet_flags(const struct byoh_plan_input *input, struct byoh_ste
 	mode_t mode;
 	int r;
 
-	if (!byoh_steps_brings(input, BYOH_BIN_KUBELET) || !input->manifest->kubernetes)
+	if (!byoh_steps_brings(input, BYOH_BIN_KUBELET) || !input->manifest->kubernetes ||
+	    byoh_steps_adopts_node(input))
 		return 0;
 	r = read_original(input, &text, &mode, &ours, &known, err);
 	if (r < 0)

@@ -155,6 +155,11 @@ int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step, st
 
 	for (int i = 0; i < 4 && !rc; i++)
 		rc = stop_units(ledger, step, i, err);
+	if (byoh_leave_adopted_node(ledger)) {
+		if (!rc)
+			rc = stop_units(ledger, step, 4, err);
+		return rc ? rc : byoh_step_sentence(step, err, "Stop the agent; the node stays");
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(control_groups) && !rc; i++)
 		if (runs_containerd(ledger) ||
 		    (adopted_containerd(ledger) && !strstr(control_groups[i], "containerd")))

@@ -36,6 +36,8 @@ BYOH_MUST_CHECK int byoh_leave_moved_conflist(const struct byoh_host *host, cons
 /* Adds the end of what a join in the agent's stead has left, which no plan names (kubeadm.c). */
 BYOH_MUST_CHECK int byoh_leave_kubeadm(const struct byoh_host *host, struct byoh_step *step,
 				       struct byoh_error *err);
+/* Was the host a node before us? Then its pods and its kubelet are not ours to end. */
+bool byoh_leave_adopted_node(const struct byoh_ledger *ledger);
 /* Does the agent have to be held while this plan (checked) is carried out? It starts services by itself. */
 bool byoh_leave_holds_agent(const struct byoh_plan *plan);
 BYOH_MUST_CHECK int byoh_leave_hold_agent(struct byoh_step *step, struct byoh_error *err);

@@ -156,7 +156,9 @@ static int restart_agents_services(const struct byoh_plan_input *input, struct b
 	static const char *const kube_proxy[] = { BYOH_BIN_KUBE_PROXY, NULL };
 	int rc = 0;
 
+	/* An adopted node's own kubelet is not the bundle's, until the agent has set one up. */
 	if (byoh_steps_brings(input, BYOH_BIN_KUBELET) &&
+	    (!byoh_steps_adopts_node(input) || byoh_steps_exists(input->host, "/etc/systemd/system/kubelet.service")) &&
 	    byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG))
 		rc = byoh_step_unit(step, "kubelet.service", true, kubelet, err);
 	if (!rc && byoh_steps_brings(input, BYOH_BIN_KUBE_PROXY) &&

@@ -20,6 +20,7 @@
 #define BYOH_CONTAINERD_CERTS "/etc/containerd/certs.d"
 #define BYOH_CNI_BIN "/opt/cni/bin"
 #define BYOH_BRIDGE_CONFLIST "99-byoh.conflist" /* a real network's goes before it */
+#define BYOH_ADOPTED_NODE_PATH "/var/lib/byoh/adopted-node"
 #define BYOH_HEADCNI_CONFLIST "10-headcni.conflist"
 #define BYOH_HEADCNI_SUFFIX ".headcni_bak" /* what it gives to every other file there */
 #define BYOH_CA_GUARD_UNIT "byoh-ca-guard.path"
@@ -63,6 +64,7 @@ BYOH_STEP_BUILDER(ca_bundle);
 BYOH_STEP_BUILDER(ca_guard);
 BYOH_STEP_BUILDER(start_guard);
 BYOH_STEP_BUILDER(kubeadm);
+BYOH_STEP_BUILDER(adopted_node);
 BYOH_STEP_BUILDER(agent);
 BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);
@@ -77,6 +79,11 @@ bool byoh_steps_brings(const struct byoh_plan_input *input, const char *path);
  * for the bundle's? */
 bool byoh_steps_adopts(const struct byoh_plan_input *input);
 bool byoh_steps_replaces(const struct byoh_plan_input *input);
+/* --adopt-node, now or by an earlier run: the host's own kubelet stays. */
+bool byoh_steps_adopts_node(const struct byoh_plan_input *input);
+/* A program of Kubernetes that stays out, since the adopted node runs its own from that place. */
+BYOH_MUST_CHECK int byoh_steps_keeps_program(const struct byoh_plan_input *input, const struct byoh_file *file,
+					     bool *ret, struct byoh_error *err);
 /* Does a containerd serve this host, the bundle's or an adopted one? */
 bool byoh_steps_has_containerd(const struct byoh_plan_input *input);
 /* A file of the bundle that stays out, since the host has what it is for. */

@@ -32,6 +32,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "ca-bundle", byoh_step_ca_bundle },
 	{ "ca-guard", byoh_step_ca_guard },
 	{ "kubeadm", byoh_step_kubeadm },
+	{ "adopted-node", byoh_step_adopted_node },
 	{ "agent", byoh_step_agent },
 	{ "kubelet-flags", byoh_step_kubelet_flags },
 	{ "selinux", byoh_step_selinux },

@@ -222,9 +222,11 @@ static int place_settle_guards(const struct byoh_plan_input *input, struct byoh_
 	for (size_t i = 0; i < ARRAY_SIZE(guarded) && !rc; i++) {
 		char unit[64];
 
-		/* An adopted containerd holds others' containers, which do not wait for us. */
+		/* An adopted containerd holds others' containers, which do not wait for us; nor does an
+		 * adopted node's kubelet. */
 		if (!byoh_steps_brings(input, guarded[i].binary) ||
-		    (i == 0 && byoh_steps_adopts(input)))
+		    (i == 0 && byoh_steps_adopts(input)) ||
+		    ((i == 1 || i == 2) && byoh_steps_adopts_node(input)))
 			continue;
 		snprintf(unit, sizeof(unit), "%s.d/05-byoh-settle.conf", guarded[i].unit);
 		rc = place(input, step, unit,
@@ -348,7 +350,7 @@ int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = place_containerd(input, step, err);
 	if (!rc && byoh_steps_runs_kubelet(input))
 		rc = place_bootstrap_kubelet(input, step, err);
-	else if (!rc && byoh_steps_brings(input, BYOH_BIN_KUBELET))
+	else if (!rc && byoh_steps_brings(input, BYOH_BIN_KUBELET) && !byoh_steps_adopts_node(input))
 		rc = place_waiting_kubelet(input, step, err);
 	if (!rc && byoh_steps_runs_kube_proxy(input))
 		rc = place_kube_proxy(input, step, err);
@@ -379,7 +381,7 @@ int byoh_step_slices(const struct byoh_plan_input *input, struct byoh_step *step
 		char unit[64];
 
 		if (i == 0 ? !byoh_steps_has_containerd(input)
-			   : !byoh_steps_brings(input, binaries[i]))
+			   : !byoh_steps_brings(input, binaries[i]) || byoh_steps_adopts_node(input))
 			continue;
 		snprintf(unit, sizeof(unit), "%s.service.d/20-byoh-slice.conf", services[i]);
 		rc = place(input, step, unit, "[Service]\nSlice=runtime.slice\n", false, err);

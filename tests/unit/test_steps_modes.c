@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the join modes ask of the steps beyond the services themselves. */
 #include "installer/actions/actions.h"
+#include "installer/steps/leave.h"
 #include "installer/steps/node-state.h"
 #include "tests/unit/certificates.h"
 #include "tests/unit/steps-fixture.h"
@@ -235,6 +236,79 @@ static void the_guard_comes_with_the_agent(void **state)
 		    place_of(BYOH_ACTION_UNIT, "byoh-hostagent.service"));
 }
 
+/* A host that is a node already */
+
+static void adopt(void)
+{
+	bring_node("v2.3.4", "v1.34.1");
+	bring("usr/local/bin/kubectl");
+	f.config.join_mode = BYOH_JOIN_AGENT;
+	f.input.adopt_node = true;
+	host_file("/etc/kubernetes/kubelet.conf", "", 0600);
+	host_file("/usr/local/bin/kubectl", "", 0755);
+	host_file("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--container-runtime=remote\"\n", 0644);
+}
+
+static void an_adopted_node_keeps_its_kubelet(void **state)
+{
+	(void)state;
+	adopt();
+	plan();
+	assert_string_equal(text_of("/var/lib/byoh/adopted-node"), "/etc/kubernetes/kubelet.conf\n");
+	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service"));
+	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service.d/10-byoh.conf"));
+	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service.d/05-byoh-settle.conf"));
+	assert_null(find(BYOH_ACTION_FILE, UNITS "kube-proxy.service.d/05-byoh-settle.conf"));
+	assert_null(find(BYOH_ACTION_UNIT, "kubelet.service"));
+	assert_null(find(BYOH_ACTION_FILE, "/usr/local/bin/kubectl"));
+	assert_null(find(BYOH_ACTION_FILE, "/var/lib/kubelet/kubeadm-flags.env"));
+	get(BYOH_ACTION_FILE, "/usr/local/bin/kubelet"); /* where the agent's unit will look for it */
+	get(BYOH_ACTION_FILE, UNITS "byoh-hostagent.service");
+}
+
+/* Later runs are not told again; and nothing is adopted where there is nothing. */
+static void an_adopted_node_is_remembered(void **state)
+{
+	(void)state;
+	adopt();
+	f.input.adopt_node = false;
+	plan();
+	get(BYOH_ACTION_FILE, UNITS "kubelet.service");
+	host_file("/var/lib/byoh/adopted-node", "/etc/kubernetes/kubelet.conf\n", 0644);
+	plan();
+	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service"));
+	f.config.join_mode = BYOH_JOIN_NONE;
+	plan();
+	get(BYOH_ACTION_FILE, UNITS "kubelet.service");
+}
+
+static void leaving_an_adopted_node_ends_no_pod(void **state)
+{
+	struct byoh_origin origins[] = {
+		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_BIN_CONTAINERD } },
+		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_BIN_KUBELET } },
+		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)UNITS "byoh-hostagent.service" } },
+		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_ADOPTED_NODE_PATH } },
+	};
+	struct byoh_ledger ledger = { .count = ARRAY_SIZE(origins), .origins = origins };
+
+	(void)state;
+	for (size_t adopted = 0; adopted < 2; adopted++) {
+		struct byoh_step step = { 0 };
+		size_t killed = 0, stopped = 0;
+
+		ledger.count = ARRAY_SIZE(origins) - !adopted;
+		assert_int_equal(byoh_leave_stop(&ledger, &step, &f.error), 0);
+		for (size_t i = 0; i < step.action_count; i++) {
+			killed += step.actions[i].kind == BYOH_ACTION_KILL || step.actions[i].kind == BYOH_ACTION_UNMOUNT;
+			stopped += strcmp(step.actions[i].subject, "byoh-hostagent.service") == 0;
+		}
+		assert_int_equal(stopped, 1);
+		assert_int_equal(killed == 0, adopted);
+		byoh_step_release(&step);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +321,9 @@ int main(void)
 		TEST(a_dummy_route_is_a_unit),
 		TEST(the_guard_knows_the_agents_work),
 		TEST(the_guard_comes_with_the_agent),
+		TEST(an_adopted_node_keeps_its_kubelet),
+		TEST(an_adopted_node_is_remembered),
+		TEST(leaving_an_adopted_node_ends_no_pod),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
