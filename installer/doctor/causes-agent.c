@@ -119,13 +119,15 @@ static bool judge_pending(const struct byoh_evidence *evidence, struct byoh_find
 
 static bool judge_skipped(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	if (!evidence->kubeadm_join_config || evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists ||
+	/* Where our own unit has tried in its stead, what came of that is the cause. */
+	if (!evidence->kubeadm_join_config || evidence->node.join.state || evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists ||
 	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT, "bootstrapped"))
 		return false;
 	byoh_finding_says(finding, "the agent says that it has joined the host, and skipped `kubeadm join`: agents from 0.5.6 on "
 				   "pass over commands with & in them");
 	byoh_finding_saw(finding, "/run/kubeadm/kubeadm-join-config.yaml", "is there");
 	byoh_finding_saw(finding, BYOH_KUBELET_KUBECONFIG, "is not");
+	byoh_finding_mend(finding, "systemctl start byoh-kubeadm-join.service");
 	return byoh_finding_mend(finding, "kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml");
 }
 

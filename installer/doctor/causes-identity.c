@@ -5,6 +5,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "installer/doctor/cause.h"
+#include "installer/kubeadm-config.h"
 #include "installer/steps/steps-internal.h"
 
 #define SIGNER_NODE "kubernetes.io/kube-apiserver-client-kubelet"
@@ -40,13 +41,14 @@ static bool mend_token(struct byoh_finding *finding)
 
 static bool judge_missing(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
+	const char *given = byoh_evidence_is_mode(evidence, BYOH_JOIN_KUBEADM) ? BYOH_KUBEADM_CONFIG :
+			    byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT)   ? BYOH_AGENT_BOOTSTRAP :
+										 BYOH_KUBELET_BOOTSTRAP_KUBECONFIG;
+
 	if (!evidence->installed || (!is_word(evidence->node.node, "waiting") && !is_word(evidence->node.agent, "waiting")))
 		return false;
 	byoh_finding_says(finding, "this host has no credentials yet: it was installed without a token");
-	byoh_finding_saw(finding, byoh_doctor_kubeconfig_path(byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT) ?
-								      BYOH_DOCTOR_AGENT_BOOTSTRAP :
-								      BYOH_DOCTOR_KUBELET_BOOTSTRAP),
-			 "is not there");
+	byoh_finding_saw(finding, given, "is not there");
 	return mend_token(finding);
 }
 
@@ -99,6 +101,8 @@ static bool judge_token(const struct byoh_evidence *evidence, struct byoh_findin
 										    BYOH_KUBELET_BOOTSTRAP_KUBECONFIG);
 	if (!byoh_finding_quotes_any(finding, evidence, unit, needles) && !asked)
 		return false;
+	byoh_finding_claims(finding, BYOH_KUBELET_BOOTSTRAP_KUBECONFIG);
+	byoh_finding_claims(finding, BYOH_AGENT_BOOTSTRAP);
 	byoh_finding_says(finding, "the API server does not know the token%s%s: it has expired, was deleted, or is of another "
 				   "cluster", bootstrap->token_id ? " with the id " : "",
 			  bootstrap->token_id ? bootstrap->token_id : "");
@@ -208,6 +212,21 @@ static bool judge_asking(const struct byoh_evidence *evidence, struct byoh_findi
 	return byoh_finding_mend(finding, "kubectl certificate approve NAME");
 }
 
+static bool judge_kubeadm(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+{
+	const struct byoh_join_record *join = &evidence->node.join;
+
+	if (is_joined(evidence) || (!is_word(join->state, "failed") && !is_word(join->state, "later")))
+		return false;
+	byoh_finding_says(finding, "`kubeadm join` does not get through%s: %s",
+			  is_word(join->state, "later") ? ", and is tried again" : "", join->cause);
+	byoh_finding_saw(finding, BYOH_JOIN_RECORD_PATH, "%s: %s", join->state, join->cause);
+	if (join->remedy[0])
+		byoh_finding_mend(finding, "%s", join->remedy);
+	byoh_finding_mend(finding, "less /var/log/byoh/kubeadm-join.log");
+	return byoh_finding_mend(finding, "systemctl start byoh-kubeadm-join.service");
+}
+
 static bool judge_name_taken(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const struct byoh_api_evidence *api = &evidence->api;
@@ -235,6 +254,7 @@ const struct byoh_cause byoh_causes_identity[] = {
 	{ "token-rejected", BYOH_AREA_SERVER | BYOH_AREA_JOIN, BYOH_AREA_JOIN | BYOH_AREA_AGENT, judge_token },
 	{ "csr-forbidden", BYOH_AREA_SERVER | BYOH_AREA_JOIN, BYOH_AREA_JOIN, judge_forbidden },
 	{ "csr-denied", BYOH_AREA_SERVER | BYOH_AREA_JOIN, BYOH_AREA_JOIN, judge_denied },
+	{ "kubeadm-join-failed", BYOH_AREA_SERVER | BYOH_AREA_KUBELET | BYOH_AREA_JOIN, BYOH_AREA_JOIN, judge_kubeadm },
 	{ "csr-pending", BYOH_AREA_SERVER, BYOH_AREA_JOIN, judge_pending },
 	{ "csr-pending", BYOH_AREA_SERVER | BYOH_AREA_KUBELET | BYOH_AREA_JOIN, BYOH_AREA_JOIN, judge_asking },
 	{ 0 },

@@ -23,14 +23,20 @@ static bool is_word(const char *text, const char *word)
  * CNI
  */
 
+/* The one that the operator placed. Our own bridge is meant to come last, and is not asked for here. */
 static const char *own_conflist(const struct byoh_evidence *evidence)
 {
 	return evidence->config ? evidence->config->cni.conflist_name : NULL;
 }
 
+static const char *any_own_conflist(const struct byoh_evidence *evidence)
+{
+	return evidence->config && evidence->config->cni.bridge ? BYOH_BRIDGE_CONFLIST : own_conflist(evidence);
+}
+
 static bool judge_no_cni(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	const char *own = own_conflist(evidence);
+	const char *own = any_own_conflist(evidence);
 	char path[160];
 
 	if (!is_joined(evidence) || evidence->cni_count)
@@ -56,7 +62,7 @@ static bool judge_cni_damaged(const struct byoh_evidence *evidence, struct byoh_
 	byoh_finding_says(finding, "the first CNI configuration is damaged, and containerd looks at no other");
 	byoh_finding_saw(finding, path, "%s", first->fault);
 	byoh_finding_claims(finding, path);
-	if (is_word(own_conflist(evidence), first->name))
+	if (is_word(any_own_conflist(evidence), first->name))
 		return byoh_finding_mend(finding, "byoh-install repair");
 	return byoh_finding_mend(finding, "mv %s %s.off", path, path);
 }
@@ -118,6 +124,7 @@ static bool judge_resolv_loop(const struct byoh_evidence *evidence, struct byoh_
 				   "for ever", evidence->kubelet.resolv_conf);
 	byoh_finding_saw(finding, evidence->kubelet.resolv_conf, "nameserver %s", evidence->kubelet.resolv_loop);
 	byoh_finding_claims(finding, BYOH_KUBELET_CONFIG);
+	byoh_finding_claims(finding, evidence->kubelet.resolv_conf);
 	byoh_finding_mend(finding, "name the site's DNS server in %s", evidence->kubelet.resolv_conf);
 	return byoh_finding_mend(finding, "with systemd-resolved: byoh-install repair, for resolvConf: "
 					  "/run/systemd/resolve/resolv.conf");
@@ -130,6 +137,7 @@ static bool judge_resolv_missing(const struct byoh_evidence *evidence, struct by
 	byoh_finding_says(finding, "%s is not there, and without it the kubelet starts no pod", evidence->kubelet.resolv_conf);
 	byoh_finding_saw(finding, evidence->kubelet.resolv_conf, "is not there");
 	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "resolv.conf: no such file");
+	byoh_finding_claims(finding, evidence->kubelet.resolv_conf);
 	return byoh_finding_mend(finding, "touch %s", evidence->kubelet.resolv_conf);
 }
 
@@ -229,6 +237,7 @@ static bool judge_serving(const struct byoh_evidence *evidence, struct byoh_find
 	byoh_finding_says(finding, "nobody approves the certificate that the kubelet serves with, so that logs and commands of "
 				   "pods fail; no part of Kubernetes itself does");
 	byoh_finding_saw(finding, BYOH_KUBELET_CONFIG, "serverTLSBootstrap: true");
+	byoh_finding_claims(finding, BYOH_KUBELET_CONFIG);
 	if (csr)
 		byoh_finding_saw(finding, "the API server", "%s: pending", csr->name);
 	else

@@ -100,7 +100,7 @@ static double monotonic_now(void)
 static int gather_log(const char *name, bool failing, struct byoh_unit_evidence *ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 }, log = { 0 };
-	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--boot", "--output=short-monotonic",
+	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--all", "--boot", "--output=short-monotonic",
 				     "--lines=" JOURNAL_LINES, "--unit", name, NULL };
 	bool good;
 	int rc = byoh_gather_output(argv, 120, &text, &good, err);

@@ -12,6 +12,7 @@
 #   vm_run [-t SECONDS] [-f] 'commands'   runs them in it: their output, their exit code; -f shows it as it comes
 #   vm_copy_in FILE... FOLDER             into the machine
 #   vm_copy_out FILE TARGET               out of it
+#                                         $vm_append: more arguments for its kernel
 #   vm_reboot; vm_stop; vm_start --again  the same disk again, with or without --link
 #
 # Nothing here touches the caller's network, and no process is looked for by name: the processes live in
@@ -145,7 +146,7 @@ vm_disk() {
 vm_power_on() {
 	local append="root=/dev/vda rw console=ttyS0 quiet loglevel=4 panic=-1 net.ifnames=0 mitigations=off"
 	local network=(-nic none)
-	append+=" systemd.show_status=0"
+	append+=" systemd.show_status=0 ${vm_append:-}"
 	vm_disk
 	[ -z "$vm_link" ] ||
 		network=(-netdev "tap,id=lan,ifname=tap0,script=no,downscript=no" -device "virtio-net-pci,netdev=lan,romfile=")

@@ -599,6 +599,26 @@ static void missing_and_damaged_credentials_are_named(void **state)
 	says_to("chmod 600 /etc/kubernetes/bootstrap-kubeconfig");
 }
 
+static void what_kubeadm_said_is_passed_on(void **state)
+{
+	(void)state;
+	make_joining();
+	config.join_mode = BYOH_JOIN_KUBEADM;
+	memset(e.kubeconfigs, 0, sizeof(e.kubeconfigs));
+	memset(&e.kubelet, 0, sizeof(e.kubelet));
+	e.units[BYOH_DOCTOR_KUBELET].state = "waiting";
+	e.api.identity = NULL;
+	e.node.node = "failed";
+	e.node.join = (struct byoh_join_record){ "failed", "the token has expired", "byoh-install join --token-file FILE" };
+	names("kubeadm-join-failed");
+	saw("the token has expired");
+	says_to("byoh-install join --token-file FILE");
+	unreachable(ECONNREFUSED, "refused");
+	e.api.identity = NULL;
+	e.node.join.state = "later";
+	names("server-unreachable");
+}
+
 static struct byoh_csr_evidence request(const char *signer, const char *state)
 {
 	bool agent = strcmp(signer, "kubernetes.io/kube-apiserver-client") == 0;
@@ -910,6 +930,7 @@ int main(void)
 		cmocka_unit_test(what_services_say_does_where_nobody_was_asked),
 		cmocka_unit_test(tokens_and_certificates_are_judged),
 		cmocka_unit_test(missing_and_damaged_credentials_are_named),
+		cmocka_unit_test(what_kubeadm_said_is_passed_on),
 		cmocka_unit_test(requests_are_judged),
 		cmocka_unit_test(what_an_agent_does_is_known),
 		cmocka_unit_test(cni_is_judged_by_the_first_file),
