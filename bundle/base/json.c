@@ -72,19 +72,39 @@ void byoh_json_end_array(struct byoh_json *json)
 	end(json, "]");
 }
 
+/* Line ends and a mark of byte order to YAML, which folds the former into spaces; letters to JSON. */
+static unsigned int escaped_character(const char *text, size_t *ret_length)
+{
+	static const struct {
+		const char *bytes;
+		unsigned int code;
+	} characters[] = { { "\xc2\x85", 0x85 }, { "\xe2\x80\xa8", 0x2028 }, { "\xe2\x80\xa9", 0x2029 },
+			   { "\xef\xbb\xbf", 0xfeff } };
+
+	for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
+		*ret_length = strlen(characters[i].bytes);
+		if (strncmp(text, characters[i].bytes, *ret_length) == 0)
+			return characters[i].code;
+	}
+	*ret_length = 1;
+	return (unsigned char)*text < 0x20 || *text == 0x7f ? (unsigned char)*text : 0;
+}
+
 int byoh_json_quote(struct byoh_buffer *out, const char *text, struct byoh_error *err)
 {
 	int r = byoh_buffer_add_string(out, "\"", err);
 
-	for (; r == 0 && *text; text++) {
-		unsigned char c = (unsigned char)*text;
+	while (r == 0 && *text) {
+		size_t length;
+		unsigned int code = escaped_character(text, &length);
 
-		if (c == '"' || c == '\\')
-			r = byoh_buffer_printf(out, err, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			r = byoh_buffer_printf(out, err, "\\u%04x", c);
+		if (*text == '"' || *text == '\\')
+			r = byoh_buffer_printf(out, err, "\\%c", *text);
+		else if (code)
+			r = byoh_buffer_printf(out, err, "\\u%04x", code);
 		else
 			r = byoh_buffer_add(out, text, 1, err);
+		text += length;
 	}
 	if (r == 0)
 		r = byoh_buffer_add_string(out, "\"", err);
