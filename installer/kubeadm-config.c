@@ -165,6 +165,7 @@ int byoh_kubeadm_join_config(const struct byoh_kubelet_input *input, struct byoh
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 				 "join.mode kubeadm needs Kubernetes 1.15 or newer, and the bundle brings 1.%u.%u",
 				 input->version.minor, input->version.patch);
+	TRY(byoh_kubernetes_check_families(&input->version, "node.ip", config->node.ip, err));
 	TRY(byoh_buffer_printf(ret, err, "apiVersion: kubeadm.k8s.io/%s\nkind: JoinConfiguration\n", api));
 	TRY(byoh_buffer_add_string(ret, "caCertPath: " BYOH_KUBERNETES_CA "\n", err));
 	TRY(add_discovery(ret, input, err));

@@ -293,8 +293,8 @@ static void add_node_flags(struct text *text, bool *first, const struct byoh_kub
 }
 
 /* 1.20 has it behind a feature gate. */
-static int check_families(const struct byoh_kubernetes_version *version, const char *key, const char *value,
-			  struct byoh_error *err)
+int byoh_kubernetes_check_families(const struct byoh_kubernetes_version *version, const char *key,
+				   const char *value, struct byoh_error *err)
 {
 	if (!value || !strchr(value, ',') || byoh_kubernetes_at_least(version, 21, 0))
 		return 0;
@@ -308,7 +308,7 @@ int byoh_kubelet_flags(const struct byoh_kubelet_input *input, struct byoh_buffe
 {
 	struct text text = { .out = ret, .err = err };
 	bool first = true;
-	int r = check_families(&input->version, "node.ip", input->config->node.ip, err);
+	int r = byoh_kubernetes_check_families(&input->version, "node.ip", input->config->node.ip, err);
 
 	if (r < 0)
 		return r;
@@ -345,7 +345,7 @@ int byoh_kube_proxy_config(const struct byoh_kubernetes_version *version, const 
 		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL,
 				 "kubeProxy.mode nftables needs Kubernetes 1.31 or newer, and the bundle "
 				 "brings 1.%u.%u; choose iptables", version->minor, version->patch);
-	r = check_families(version, "cluster.podCIDR", config->cluster.pod_cidr, err);
+	r = byoh_kubernetes_check_families(version, "cluster.podCIDR", config->cluster.pod_cidr, err);
 	if (r < 0)
 		return r;
 	add(&text, "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"

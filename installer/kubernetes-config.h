@@ -40,6 +40,11 @@ bool byoh_kubernetes_at_least(const struct byoh_kubernetes_version *version, uns
  * from garbage collection? Where not, the kubelet's collection is switched off. */
 bool byoh_images_can_be_pinned(const struct byoh_kubernetes_version *kubernetes, const char *containerd);
 
+/* value (may be NULL) holds two addresses or networks with a comma between only where this version takes them so;
+ * else BYOH_ERROR_CONFIG that names the key. */
+BYOH_MUST_CHECK int byoh_kubernetes_check_families(const struct byoh_kubernetes_version *version, const char *key,
+						   const char *value, struct byoh_error *err);
+
 struct byoh_kubelet_input {
 	struct byoh_kubernetes_version version;
 	const struct byoh_config *config;

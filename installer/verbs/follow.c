@@ -27,6 +27,9 @@ void byoh_follow_join(struct byoh_session *session)
 {
 	struct byoh_error err = BYOH_ERROR_INIT;
 
+	if (session->config->join_mode == BYOH_JOIN_KUBEADM && session->changes && session->host->live &&
+	    byoh_exists_beneath(session->host->root_fd, BYOH_KUBELET_KUBECONFIG))
+		byoh_report_line(session, "join: joined already; kubeadm is not run again");
 	if (!byoh_kubeadm_is_due(&session->plan_input))
 		return;
 	byoh_report_line(session, "joining %s with kubeadm", session->config->cluster.server);

@@ -113,6 +113,17 @@ static void arguments_are_a_map_and_later_a_list(void **state)
 	lacks("hostname");
 }
 
+static void an_old_kubelet_takes_one_family(void **state)
+{
+	(void)state;
+	config.node.ip = (char *)"10.0.0.21,fd00::21";
+	write_for(21);
+	has("node-ip: \"10.0.0.21,fd00::21\"");
+	input.version.minor = 20;
+	assert_int_equal(byoh_kubeadm_join_config(&input, &text, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "node.ip"));
+}
+
 static void the_kubelet_agrees_with_containerd_and_keeps_images(void **state)
 {
 	(void)state;
@@ -280,6 +291,23 @@ static void text_stays_text(void **state)
 	assert_int_equal(node->items[1]->type, BYOH_YAML_MAPPING);
 }
 
+/* Characters that YAML takes for line ends or does not take at all. */
+static void odd_characters_stay(void **state)
+{
+	CLEANUP_YAML struct byoh_yaml *doc = NULL;
+	const struct byoh_yaml_node *node;
+
+	(void)state;
+	normalise(HEAD("v1beta3") "x: [\"a\\u2028b\", \"a\\x85b\", \"a\\x7fb\", \"a\\tb\", \"a\\ufeffb\"]\n");
+	assert_int_equal(byoh_yaml_parse(text.data, text.size, "again", BYOH_ERROR_CONFIG, &doc, &error), 0);
+	node = byoh_yaml_get(byoh_yaml_root(doc), "x");
+	assert_string_equal(node->items[0]->text, "a\xe2\x80\xa8" "b");
+	assert_string_equal(node->items[1]->text, "a\xc2\x85" "b");
+	assert_string_equal(node->items[2]->text, "a\x7f" "b");
+	assert_string_equal(node->items[3]->text, "a\tb");
+	assert_string_equal(node->items[4]->text, "a\xef\xbb\xbf" "b");
+}
+
 static void what_is_no_workers_join_is_refused(void **state)
 {
 	(void)state;
@@ -307,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_version_gets_its_own_api),
 		TEST(arguments_are_a_map_and_later_a_list),
+		TEST(an_old_kubelet_takes_one_family),
 		TEST(the_kubelet_agrees_with_containerd_and_keeps_images),
 		TEST(swap_may_stay),
 		TEST(a_ca_means_discovery_by_file),
@@ -317,6 +346,7 @@ int main(void)
 		TEST(a_list_that_nobody_mangled_stays_one),
 		TEST(nothing_registered_gets_a_provider_id),
 		TEST(text_stays_text),
+		TEST(odd_characters_stay),
 		TEST(what_is_no_workers_join_is_refused),
 	};
 
