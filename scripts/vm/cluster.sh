@@ -27,7 +27,7 @@ cluster_wait_ready() {
 	kubectl wait --for=condition=Ready "$1/$2" --timeout="${vm_patience}s"
 }
 
-# site_write FOLDER MODE CA TOKEN    byoh.yaml and its files, for agent or tlsBootstrap
+# site_write FOLDER MODE CA TOKEN    byoh.yaml and its files, for agent, kubeadm or tlsBootstrap
 site_write() {
 	local folder=$1 mode=$2
 	mkdir -p "$folder"
@@ -47,12 +47,12 @@ site_write() {
 	agent)
 		echo 'agent: {namespace: default, hostLabels: {site: private}}' >>"$folder/byoh.yaml"
 		;;
-	tlsBootstrap)
+	kubeadm | tlsBootstrap)
 		cat >>"$folder/byoh.yaml" <<-YAML
 			node: {ip: ${vm_address:?}, labels: {site: private}}
 			cni: {install: 10-bridge.conflist}
-			kubeProxy: {nodeIdentity: true}
 		YAML
+		[ "$mode" != tlsBootstrap ] || echo 'kubeProxy: {nodeIdentity: true}' >>"$folder/byoh.yaml"
 		site_network >"$folder/10-bridge.conflist"
 		;;
 	esac
