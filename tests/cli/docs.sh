@@ -90,7 +90,9 @@ learn() {
 		cat "$work/options-$name-"* | sort -u >"$work/options-$name--"
 	done
 	# not shown by the help, and named in the pages as what the units run
-	options byoh-install settle >"$work/options-byoh-install-settle"
+	for verb in settle certificates; do
+		options byoh-install "$verb" >"$work/options-byoh-install-$verb"
+	done
 }
 
 # unknown_commands PAGE...    verbs and options that there are not
