@@ -5,6 +5,9 @@
 
 #include "bundle/base/error.h"
 
+/* What run may return beside 0 and errors: no failure, and exit code 1 all the same. */
+#define BYOH_CLI_DIFFERENT 1
+
 struct byoh_cli_verb {
 	const char *name;    /* "build" */
 	const char *usage;   /* "build SPEC --key private.pem --out FILE [...]" */
@@ -12,7 +15,7 @@ struct byoh_cli_verb {
 	int (*run)(int argc, char **argv, struct byoh_error *err); /* argv[0] is the verb */
 };
 
-extern const struct byoh_cli_verb byoh_cli_build, byoh_cli_digest, byoh_cli_fetch, byoh_cli_inspect,
-	byoh_cli_keygen, byoh_cli_lock, byoh_cli_sign, byoh_cli_verify;
+extern const struct byoh_cli_verb byoh_cli_build, byoh_cli_diff, byoh_cli_digest, byoh_cli_fetch,
+	byoh_cli_inspect, byoh_cli_keygen, byoh_cli_lock, byoh_cli_sign, byoh_cli_usb, byoh_cli_verify;
 
 #endif

@@ -12,6 +12,7 @@
 static const struct byoh_cli_verb *const verbs[] = {
 	&byoh_cli_keygen, &byoh_cli_fetch, &byoh_cli_lock,   &byoh_cli_build,
 	&byoh_cli_digest, &byoh_cli_sign,  &byoh_cli_verify, &byoh_cli_inspect,
+	&byoh_cli_diff,	  &byoh_cli_usb,
 };
 
 static void print_help(FILE *out)
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
 {
 	const struct byoh_cli_verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
 	struct byoh_error err = BYOH_ERROR_INIT;
+	int r;
 
 	byoh_hold_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
@@ -69,8 +71,9 @@ int main(int argc, char **argv)
 		printf("usage: byoh-bundle %s\n%s\n", verb->usage, verb->summary);
 		return 0;
 	}
-	if (verb->run(argc - 1, argv + 1, &err) == 0)
-		return finish_output();
+	r = verb->run(argc - 1, argv + 1, &err);
+	if (r >= 0)
+		return finish_output() ? 1 : r;
 	byoh_make_printable(err.message);
 	fprintf(stderr, "byoh-bundle: %s\n", err.message);
 	if (err.kind == BYOH_ERROR_USAGE)

@@ -84,6 +84,13 @@ as_before() {
 # noise BYTES SEED    bytes that do not compress, the same for the same seed
 noise() { openssl enc -aes-128-ctr -K "$2" -iv 00 -in /dev/zero 2>/dev/null | head -c "$1" || true; }
 
+# damage FILE OFFSET    that byte is another one
+damage() {
+	local byte
+	byte=$(od -An -tu1 -j"$2" -N1 "$1")
+	printf '%b' "\\$(printf %03o $((byte ^ 85)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # start_http_server SITE    tests/cli/http-server.c over that folder at 127.0.0.1:$port, its requests in $work/log
 start_http_server() {
 	"${CC:-gcc}" -O1 -D_GNU_SOURCE -o "$work/http-server" "$here/http-server.c"

@@ -93,12 +93,12 @@ unsigned_by() {
 	exits "$code" "$@" && says_one_sentence && cmp "$work/kept" "$work/$file" >>"$work/err" && nothing_left
 }
 cp "$work/one.bundle" "$work/bad.bundle"
-printf 'X' | dd of="$work/bad.bundle" bs=1 seek=$(($(stat -c %s "$work/bad.bundle") - 1000)) conv=notrunc status=none
+damage "$work/bad.bundle" $(($(stat -c %s "$work/bad.bundle") - 1000))
 check "a damaged payload" unsigned_by 3 bad.bundle sign bad.bundle new
 head -c 5000 "$work/one.bundle" >"$work/cut.bundle"
 check "a file that is cut short" unsigned_by 3 cut.bundle sign cut.bundle new
 cp "$work/one.bundle" "$work/torn.bundle"
-printf 'X' | dd of="$work/torn.bundle" bs=1 seek=$((512 + 16 + 50)) conv=notrunc status=none
+damage "$work/torn.bundle" $((512 + 16 + 50))
 check "a file with a signature that does not hold" unsigned_by 3 torn.bundle sign torn.bundle new
 check "which inspect names" eval 'exits 3 "$BYOH_BUNDLE" inspect "$work/torn.bundle" --signatures && prints "$(key_id old) DOES NOT HOLD"'
 cp "$work/one.bundle" "$work/full.bundle"
@@ -183,10 +183,10 @@ check "its manifest is the bundle's" [ "$(sha256sum <"$work/bare/manifest.json" 
 check "a .bundle" eval 'recipe "$work/one.bundle" old && prints "$signed" && ! prints "$ours"'
 check "another key" eval 'recipe "$work/two.run" other; ! prints "$signed"'
 cp "$work/one.run" "$work/forged.run"
-printf 'X' | dd of="$work/forged.run" bs=1 seek=$(($(begins "$work/one.run") + 4616 + 30)) conv=notrunc status=none
+damage "$work/forged.run" $(($(begins "$work/one.run") + 4616 + 30))
 check "another manifest" eval 'recipe "$work/forged.run" old; ! prints "$signed"'
 cp "$work/one.run" "$work/forged.run"
-printf 'X' | dd of="$work/forged.run" bs=1 seek=20000 conv=notrunc status=none
+damage "$work/forged.run" 20000
 check "another program in front" eval 'recipe "$work/forged.run" old; prints "$signed" && ! prints "$ours"'
 
 step "thresholds"
