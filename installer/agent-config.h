@@ -12,6 +12,7 @@
 
 #define BYOH_AGENT_FOLDER "/root/.byoh"
 #define BYOH_AGENT_CONFIG BYOH_AGENT_FOLDER "/config"
+#define BYOH_AGENT_KEY "/var/lib/byoh/byoh-client.key.tmp" /* until its certificate has come */
 
 enum byoh_agent_config_state {
 	BYOH_AGENT_CONFIG_NONE = 0,

@@ -47,6 +47,7 @@ static int read_join(const struct byoh_config_reader *reader, const struct byoh_
 	static const char *const modes[] = { "agent", "kubeadm", "tlsBootstrap", "none", NULL };
 	static const struct byoh_field fields[] = {
 		{ .key = "mode", .type = BYOH_FIELD_CHOICE, .offset = AT(join_mode), .choices = modes },
+		{ .key = "volume", .type = BYOH_FIELD_BOOL, .offset = AT(join_volume) },
 	};
 
 	return byoh_config_fields(reader, map, fields, ARRAY_SIZE(fields), reader->config, err);

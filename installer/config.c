@@ -99,6 +99,7 @@ void byoh_config_free(struct byoh_config *config)
 	release_strings(&config->host.ntp);
 	release_pairs(&config->host.hosts);
 	byoh_buffer_release(&config->cluster.ca);
+	byoh_buffer_release(&config->cluster.old_ca);
 	byoh_buffer_release(&config->cni.conflist);
 	free(config->path);
 	free(config->cluster.name);

@@ -94,6 +94,7 @@ struct byoh_config {
 	struct {
 		char *name, *server;	/* https://host:port */
 		struct byoh_buffer ca;	/* PEM, checked to hold certificates; empty: none */
+		struct byoh_buffer old_ca; /* PEM: what stood in its place until `join` brought it in this run */
 		char *ca_pin;		/* "sha256:<64 hex>", or NULL */
 		bool ca_discovered;	/* found by the pin: stands beside the config as BYOH_DISCOVERED_CA */
 		char *ca_file;		/* as written, NULL where inline */
@@ -105,6 +106,7 @@ struct byoh_config {
 	} cluster;
 
 	enum byoh_join_mode join_mode;
+	bool join_volume; /* a volume BYOHCFG that is plugged in may bring a token */
 
 	struct { /* kubeadm, tlsBootstrap */
 		char *ip; /* one, or "a,b" of both families */

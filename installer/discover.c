@@ -25,8 +25,6 @@
 #define CONFIG_INSTALLED "/etc/byoh/byoh.yaml"
 #define CONFIG_KEPT BYOH_CONFIG_FOLDER "/byoh.yaml"
 #define CONFIG_MAX ((size_t)1 << 20)
-#define CONFIG_LABEL "BYOHCFG"
-#define CONFIG_MOUNT "/run/byoh-config"
 #define KERNEL_ARGUMENT "byoh.config="
 #define THRESHOLD_MAX 32 /* as in docs/byoh.yaml.md */
 
@@ -71,19 +69,19 @@ static int from_kernel_argument(char **ret, struct byoh_error *err)
 static int from_volume(const struct byoh_host *host, struct byoh_config_place *ret, struct byoh_error *err)
 {
 	struct byoh_volume volume;
-	int r = byoh_volume_find(host->root_fd, CONFIG_LABEL, &volume, err);
+	int r = byoh_volume_find(host->root_fd, BYOH_VOLUME_LABEL, &volume, err);
 
 	if (r < 0 || !volume.device[0])
 		return r;
-	r = byoh_volume_mount(&volume, CONFIG_MOUNT, err);
+	r = byoh_volume_mount(&volume, BYOH_VOLUME_MOUNT, err);
 	if (r < 0)
 		return r;
 	ret->mounted = true;
-	if (access(CONFIG_MOUNT "/" CONFIG_NAME, F_OK) < 0)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "the volume %s (%s) has no %s", CONFIG_LABEL,
+	if (access(BYOH_VOLUME_MOUNT "/" CONFIG_NAME, F_OK) < 0)
+		return byoh_fail(err, BYOH_ERROR_CONFIG, ENOENT, "the volume %s (%s) has no %s", BYOH_VOLUME_LABEL,
 				 volume.device, CONFIG_NAME);
-	r = keep(CONFIG_MOUNT "/" CONFIG_NAME, &ret->path, err);
-	if (r == 0 && asprintf(&ret->name, CONFIG_NAME " of the volume " CONFIG_LABEL " (%s)", volume.device) < 0) {
+	r = keep(BYOH_VOLUME_MOUNT "/" CONFIG_NAME, &ret->path, err);
+	if (r == 0 && asprintf(&ret->name, CONFIG_NAME " of the volume " BYOH_VOLUME_LABEL " (%s)", volume.device) < 0) {
 		ret->name = NULL;
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	}
@@ -93,7 +91,7 @@ static int from_volume(const struct byoh_host *host, struct byoh_config_place *r
 void byoh_config_place_release(struct byoh_config_place *place)
 {
 	if (place->mounted)
-		byoh_volume_unmount(CONFIG_MOUNT);
+		byoh_volume_unmount(BYOH_VOLUME_MOUNT);
 	free(place->path);
 	free(place->name);
 	*place = (struct byoh_config_place){0};
@@ -246,7 +244,7 @@ int byoh_discover_policy(int root_fd, struct byoh_policy *ret, struct byoh_error
 
 /* The signature covers the config's bytes alone: a stick could put another CA beside a signed config. Tokens
  * are secrets that come on their own ways, and are worth nothing without the CA. */
-static const char *uncovered_file(const struct byoh_config *config)
+const char *byoh_discover_uncovered_file(const struct byoh_config *config)
 {
 	if (config->cluster.ca_file && !config->cluster.ca_pin)
 		return config->cluster.ca_file;
@@ -266,12 +264,12 @@ int byoh_discover_check_policy(const struct byoh_policy *policy, const struct by
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: only signed configurations are taken here (policy."
 				 "requireConfigSignature), and %s.sig is missing", path, path);
-	if ((policy->config_signature || config->policy.config_signature) && uncovered_file(config))
+	if ((policy->config_signature || config->policy.config_signature) && byoh_discover_uncovered_file(config))
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: it names the file \"%s\", which its signature does not cover, and only "
 				 "signed configurations are taken here; give the CA as data: or with a pin:, "
 				 "and the rest by `join` or in the bundle",
-				 path, uncovered_file(config));
+				 path, byoh_discover_uncovered_file(config));
 	if (config->policy.threshold < policy->threshold)
 		return byoh_fail(err, BYOH_ERROR_TRUST, EKEYREJECTED,
 				 "%s: its policy.threshold is %llu and this host's own is %u, which a "
@@ -305,6 +303,18 @@ int byoh_discover_check_signature(const char *config, const struct byoh_buffer *
 	return r < 0 ? byoh_error_wrap(err, r, "%s", path) : 0;
 }
 
+/* A CA that came before any token. */
+static int late_ca(const struct byoh_host *host, struct byoh_config *config, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = {0};
+	int r;
+
+	if (!byoh_exists_beneath(host->root_fd, BYOH_LATE_CA))
+		return 0;
+	r = byoh_read_file(host->root_fd, BYOH_LATE_CA, CONFIG_MAX, &text, err);
+	return r < 0 ? r : byoh_join_use_ca(config, byoh_buffer_text(&text), text.size, BYOH_LATE_CA, err);
+}
+
 int byoh_discover_late_credentials(const struct byoh_host *host, struct byoh_config *config,
 				   struct byoh_error *err)
 {
@@ -312,7 +322,7 @@ int byoh_discover_late_credentials(const struct byoh_host *host, struct byoh_con
 	int r;
 
 	if (!byoh_exists_beneath(host->root_fd, BYOH_LATE_KUBECONFIG))
-		return 0;
+		return late_ca(host, config, err);
 	r = byoh_read_file(host->root_fd, BYOH_LATE_KUBECONFIG, CONFIG_MAX, &text, err);
 	if (r == 0)
 		r = byoh_join_use_kubeconfig(config, byoh_buffer_text(&text), text.size,

@@ -43,6 +43,9 @@ BYOH_MUST_CHECK int byoh_discover_check_policy(const struct byoh_policy *policy,
 					       const struct byoh_config *config, bool signed_,
 					       struct byoh_error *err);
 
+/* The first file that a config names and its signature says nothing of, where that matters; NULL if there is none. */
+const char *byoh_discover_uncovered_file(const struct byoh_config *config);
+
 #define BYOH_CONFIG_MESSAGE_PREFIX "byoh-install/v1 config sha-256\n"
 
 /* CONFIG.sig, where it stands, must be an Ed25519 signature (64 bytes) by a key of the keyring, over the
@@ -53,7 +56,8 @@ BYOH_MUST_CHECK int byoh_discover_check_signature(const char *config, const stru
 						  struct byoh_buffer *ret_signature,
 						  struct byoh_error *err);
 
-/* What `join` has put in place later overrides what the config knew: /etc/byoh/join.kubeconfig. */
+/* What `join` has put in place later overrides what the config knew: /etc/byoh/join.kubeconfig, or a CA
+ * alone. */
 BYOH_MUST_CHECK int byoh_discover_late_credentials(const struct byoh_host *host,
 						   struct byoh_config *config, struct byoh_error *err);
 

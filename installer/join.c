@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/ca-list.h"
 #include "installer/kubeconfig.h"
 
 static int check_mode(const struct byoh_config *config, struct byoh_error *err)
@@ -94,4 +95,35 @@ int byoh_join_use_ca(struct byoh_config *config, const char *pem, size_t size, c
 	if (r == 0)
 		replace_ca(config, &ca);
 	return r;
+}
+
+static int exchange_in_proxy(struct byoh_config *config, struct byoh_error *err)
+{
+	CLEANUP_SECRET_BUFFER struct byoh_buffer other = {0};
+	struct byoh_buffer *text = &config->kube_proxy.kubeconfig;
+	bool changed = false;
+	int r;
+
+	if (!text->size)
+		return 0;
+	r = byoh_ca_exchange(text->data, text->size, &config->cluster.old_ca, &config->cluster.ca, &other, &changed,
+			     err);
+	if (r < 0 || !changed)
+		return r;
+	byoh_secret_buffer_release(text);
+	*text = other;
+	other = (struct byoh_buffer){0};
+	return 0;
+}
+
+int byoh_join_note_old_ca(struct byoh_config *config, const struct byoh_buffer *ca, struct byoh_error *err)
+{
+	const struct byoh_buffer *now = &config->cluster.ca;
+	int r;
+
+	if (!ca->size || (ca->size == now->size && memcmp(ca->data, now->data, ca->size) == 0))
+		return 0;
+	byoh_buffer_release(&config->cluster.old_ca);
+	r = byoh_buffer_add(&config->cluster.old_ca, ca->data, ca->size, err);
+	return r < 0 ? r : exchange_in_proxy(config, err);
 }

@@ -38,7 +38,7 @@ enum option_id {
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
 	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
 	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_TOKEN_TTL, OPTION_CLUSTER_KUBECONFIG, OPTION_MANAGEMENT,
-	OPTION_HELP, OPTION_VERSION,
+	OPTION_AGAIN, OPTION_WAIT, OPTION_VOLUME, OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -64,6 +64,9 @@ static const struct option options[] = {
 	{ "token-file", required_argument, NULL, OPTION_TOKEN_FILE },
 	{ "kubeconfig", required_argument, NULL, OPTION_KUBECONFIG },
 	{ "ca", required_argument, NULL, OPTION_CA },
+	{ "again", no_argument, NULL, OPTION_AGAIN },
+	{ "wait", required_argument, NULL, OPTION_WAIT },
+	{ "volume", no_argument, NULL, OPTION_VOLUME },
 	{ "recover", no_argument, NULL, OPTION_RECOVER },
 	{ "ca-bundle", no_argument, NULL, OPTION_GUARD_CA },
 	{ "adopt-node", no_argument, NULL, OPTION_ADOPT_NODE },
@@ -89,7 +92,7 @@ static const struct option_help {
 	[OPTION_YES] = { NULL, "answer every question with yes" },
 	[OPTION_QUIET] = { NULL, "only errors, warnings and results" },
 	[OPTION_VERBOSE] = { NULL, "more: each action, each check, notes while working" },
-	[OPTION_FROM] = { "FILE|DIR", "another bundle than this one: a file, or a folder that holds it" },
+	[OPTION_FROM] = { "FILE|DIR", "another bundle than this one, a file or a folder; of join: a folder with token, CA..." },
 	[OPTION_PLAN] = { "FILE", "go on only if the plan is this one, of plan --json" },
 	[OPTION_IGNORE] = { "ID,...", "go on though these checks of the host fail" },
 	[OPTION_INSTALLED] = { NULL, "what lies on the host, in place of a bundle" },
@@ -100,6 +103,9 @@ static const struct option_help {
 	[OPTION_TOKEN_FILE] = { "FILE|-", "the token, in a file or on standard input" },
 	[OPTION_KUBECONFIG] = { "FILE", "a bootstrap kubeconfig: server, CA and token" },
 	[OPTION_CA] = { "FILE", "the cluster's CA (PEM)" },
+	[OPTION_AGAIN] = { NULL, "put the certificate that there is aside, so that a new one is asked for" },
+	[OPTION_WAIT] = { "SECONDS", "how long to wait for the cluster's answer; 60" },
+	[OPTION_VOLUME] = { NULL, "what a volume labelled BYOHCFG brings, as far as join.volume allows" },
 	[OPTION_KEEP_DATA] = { NULL, "leave images, volumes and what else services have written" },
 	[OPTION_DRAIN] = { NULL, "move the node's pods away first, and let pods come back afterwards" },
 	[OPTION_DRAINED] = { NULL, "the node has been drained" },
@@ -208,6 +214,7 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
 		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig, [OPTION_TOKEN_TTL] = &ret->token_ttl,
 		[OPTION_CLUSTER_KUBECONFIG] = &ret->cluster_kubeconfig, [OPTION_MANAGEMENT] = &ret->management,
+		[OPTION_WAIT] = &ret->wait,
 	};
 	bool *flags[] = {
 		[OPTION_JSON] = &ret->json, [OPTION_YES] = &ret->yes, [OPTION_QUIET] = &ret->quiet,
@@ -217,6 +224,7 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_KEEP_DATA] = &ret->keep_data, [OPTION_DRAIN] = &ret->drain,
 		[OPTION_DRAINED] = &ret->drained, [OPTION_ALLOW_DOWNGRADE] = &ret->allow_downgrade,
 		[OPTION_GUARD_CA] = &ret->guard_ca, [OPTION_ADOPT_NODE] = &ret->adopt_node,
+		[OPTION_AGAIN] = &ret->again, [OPTION_VOLUME] = &ret->volume,
 	};
 
 	if (id == OPTION_KEY)

@@ -3,10 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "bundle/base/cleanup.h"
 #include "installer/report.h"
-
-#define DAY 86400
-#define SOON (30 * DAY)
 
 static const struct sentence {
 	const char *word, *text;
@@ -71,25 +69,59 @@ static void tell_attempt(const struct byoh_join_record *join, FILE *out)
 		strcmp(join->state, "later") == 0 ? "; it is tried again by itself" : "");
 }
 
-/* Clocks of hosts without a network are often wrong: the date stands there to be looked at. */
-static void tell_certificate(const struct byoh_node_state *state, FILE *out)
-{
-	uint64_t now = (uint64_t)time(NULL);
-	char until[32];
+static const struct {
+	const char *name, *owner, *remedy; /* of one that has ended, or is about to */
+} certificate_words[] = {
+	{ "kubelet", "the kubelet's", "with `byoh-install join` it gets another" },
+	{ "kubeletServing", "the kubelet's for serving", "a restart of the kubelet gets it another" },
+	{ "kubeProxy", "kube-proxy's", "bring it another kubeconfig" },
+	{ "agent", "the agent's", "`byoh-install join --again` with a fresh token gets it another" },
+	{ "ca", "the CA's", "bring the new CA with `byoh-install join --ca FILE`" },
+};
 
-	if (!state->certificate)
-		return;
-	if (!state->certificate_expires) {
-		fputs("certificate: the kubelet's cannot be read\n", out);
-		return;
+/* Clocks of hosts without a network are often wrong: the date stands there to be looked at. */
+static void tell_certificate(const struct byoh_node_certificate *one, const char *owner, const char *remedy, FILE *out)
+{
+	char from[32], until[32];
+
+	format_time(one->begins, from);
+	format_time(one->expires, until);
+	switch (one->state) {
+	case BYOH_CERTIFICATE_UNREADABLE:
+		fprintf(out, "certificate: %s cannot be read (%s)\n", owner, one->path ? one->path : "configuration");
+		break;
+	case BYOH_CERTIFICATE_EARLY:
+		fprintf(out, "certificate: %s is valid from %s only; is this host's clock right?\n", owner, from);
+		break;
+	case BYOH_CERTIFICATE_EXPIRED:
+		fprintf(out, "certificate: %s expired at %s; %s\n", owner, until, remedy);
+		break;
+	case BYOH_CERTIFICATE_SOON:
+		fprintf(out, "certificate: %s is valid until %s, and should have been renewed; %s\n", owner, until,
+			remedy);
+		break;
+	default:
+		fprintf(out, "certificate: %s is valid until %s\n", owner, until);
 	}
-	format_time(state->certificate_expires, until);
-	if (state->certificate_expires <= now)
-		fprintf(out, "certificate: the kubelet's expired at %s; with `byoh-install join` it gets another\n",
-			until);
-	else
-		fprintf(out, "certificate: the kubelet's is valid until %s%s\n", until,
-			state->certificate_expires - now < SOON ? ", and should have been renewed" : "");
+}
+
+static void tell_certificates(const struct byoh_node_state *state, FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(certificate_words); i++) {
+		const struct byoh_node_certificate *one = byoh_node_certificate(state, certificate_words[i].name);
+
+		if (one)
+			tell_certificate(one, certificate_words[i].owner, certificate_words[i].remedy, out);
+	}
+}
+
+static void tell_agent(const struct byoh_node_state *state, FILE *out)
+{
+	if (state->agent_config_fault[0])
+		fprintf(out, "agent: %s, and it looks at no other; `byoh-install join --again` puts that aside and lets "
+			"it ask anew\n", state->agent_config_fault);
+	else if (state->agent)
+		fprintf(out, "agent: %s\n", sentence_of(agent_sentences, state->agent));
 }
 
 static void tell_network(const struct byoh_node_state *state, FILE *out)
@@ -110,12 +142,7 @@ static void tell_network(const struct byoh_node_state *state, FILE *out)
 static void tell_proxy(const struct byoh_node_state *state, FILE *out)
 {
 	const struct byoh_proxy_request *request = &state->proxy_request;
-	char until[32];
 
-	if (state->proxy_expires) {
-		format_time(state->proxy_expires, until);
-		fprintf(out, "certificate: kube-proxy's is valid until %s\n", until);
-	}
 	if (strcmp(request->state, "pending") == 0)
 		fprintf(out, "kube-proxy: its certificate request %s waits for approval: kubectl certificate approve %s\n",
 			request->name, request->name);
@@ -154,14 +181,13 @@ void byoh_report_node(const struct byoh_report_node *node, FILE *out)
 
 	tell_previous(node, out);
 	tell_services(state, out);
-	if (state->agent)
-		fprintf(out, "agent: %s\n", sentence_of(agent_sentences, state->agent));
+	tell_agent(state, out);
 	if (state->service_count)
 		fprintf(out, "node: %s\n", sentence_of(node_sentences, state->node));
 	if (state->service_count)
 		tell_network(state, out);
 	tell_attempt(&state->join, out);
-	tell_certificate(state, out);
+	tell_certificates(state, out);
 	tell_proxy(state, out);
 	if (state->ca_bundle && strcmp(state->ca_bundle, "replaced") == 0)
 		fputs("trust: the system's CA certificates were replaced, as the agent does when a cluster claims the "
@@ -183,10 +209,35 @@ static void add_previous(const struct byoh_report_node *node, struct byoh_json *
 	byoh_json_end_object(json);
 }
 
+static void add_time(struct byoh_json *json, const char *key, uint64_t seconds)
+{
+	char text[32];
+
+	format_time(seconds, text);
+	byoh_json_field_string(json, key, seconds ? text : NULL);
+}
+
+static void add_certificates(const struct byoh_node_state *state, struct byoh_json *json)
+{
+	byoh_json_key(json, "certificates");
+	byoh_json_begin_array(json);
+	for (size_t i = 0; i < state->certificate_count; i++) {
+		const struct byoh_node_certificate *one = &state->certificates[i];
+
+		byoh_json_begin_object(json);
+		byoh_json_field_string(json, "name", one->name);
+		byoh_json_field_string(json, "path", one->path);
+		byoh_json_field_string(json, "state", byoh_certificate_state_word(one->state));
+		add_time(json, "begins", one->begins);
+		add_time(json, "expires", one->expires);
+		byoh_json_end_object(json);
+	}
+	byoh_json_end_array(json);
+}
+
 void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json *json)
 {
 	const struct byoh_node_state *state = node->state;
-	char until[32];
 
 	add_previous(node, json);
 	byoh_json_field_bool(json, "rollback", node->previous_id != NULL);
@@ -202,9 +253,9 @@ void byoh_report_node_json(const struct byoh_report_node *node, struct byoh_json
 	byoh_json_field_string(json, "joinCause", state->join.cause[0] ? state->join.cause : NULL);
 	byoh_json_field_string(json, "joinRemedy", state->join.remedy[0] ? state->join.remedy : NULL);
 	byoh_json_field_string(json, "certificate", state->certificate);
-	if (state->certificate_expires)
-		format_time(state->certificate_expires, until);
-	byoh_json_field_string(json, "certificateExpires", state->certificate_expires ? until : NULL);
+	add_time(json, "certificateExpires", state->certificate_expires);
+	add_certificates(state, json);
 	add_proxy(state, json);
+	byoh_json_field_string(json, "agentConfig", byoh_agent_config_word(state->agent_config));
 	byoh_json_field_string(json, "caBundle", state->ca_bundle);
 }

@@ -441,9 +441,8 @@ int byoh_restore_rest(const struct byoh_restore_input *input, struct byoh_plan *
  * Files that somebody changed
  */
 
-/* A free name; empty where a file with these bytes has been saved before. */
-static int saved_name(const struct byoh_host *host, const char *path, char ret[static BYOH_PATH_MAX],
-		      struct byoh_error *err)
+int byoh_restore_saved_name(const struct byoh_host *host, const char *path, char ret[static BYOH_PATH_MAX],
+			    struct byoh_error *err)
 {
 	struct byoh_digest changed, saved;
 	int r = byoh_digest_beneath(host->root_fd, path, &changed, err);
@@ -483,7 +482,7 @@ static int save(const struct byoh_restore_input *input, const struct byoh_action
 
 	if (r <= 0)
 		return r;
-	r = saved_name(input->host, action->subject, name, err);
+	r = byoh_restore_saved_name(input->host, action->subject, name, err);
 	if (r < 0 || !name[0])
 		return r;
 	note(input, "%s was changed since it was installed; the changed file is kept as %s", action->subject,

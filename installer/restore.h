@@ -6,6 +6,7 @@
 #ifndef BYOH_INSTALLER_RESTORE_H
 #define BYOH_INSTALLER_RESTORE_H
 
+#include "bundle/base/path.h"
 #include "installer/ledger.h"
 #include "installer/plan.h"
 
@@ -28,6 +29,9 @@ BYOH_MUST_CHECK int byoh_restore_rest(const struct byoh_restore_input *input, st
  * plan (checked) is going to replace. */
 BYOH_MUST_CHECK int byoh_restore_save_changed(const struct byoh_restore_input *input,
 					      struct byoh_plan *plan, struct byoh_error *err);
+/* A free name beside path to save it under; empty where a file with these bytes has been saved before. */
+BYOH_MUST_CHECK int byoh_restore_saved_name(const struct byoh_host *host, const char *path,
+					    char ret[static BYOH_PATH_MAX], struct byoh_error *err);
 /* What mends an interrupted run, the installed tool and its units, is given back when nothing can be
  * interrupted any more. Can be done twice. */
 BYOH_MUST_CHECK int byoh_restore_last(const struct byoh_host *host, const struct byoh_ledger *ledger,

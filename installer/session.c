@@ -18,6 +18,7 @@
 #include "installer/report.h"
 #include "installer/restore.h"
 #include "installer/signers.h"
+#include "installer/steps/late.h"
 #include "installer/steps/leave.h"
 #include "installer/transaction.h"
 
@@ -225,7 +226,7 @@ static int open_any(struct byoh_session *session, const char *path, struct byoh_
 	return r == -ENODATA ? fall_back(session, err) : r;
 }
 
-static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
+static int add_given_keys(struct byoh_session *session, struct byoh_keyring *keyring, struct byoh_error *err)
 {
 	struct byoh_public_key key;
 	int r = 0;
@@ -233,7 +234,7 @@ static int add_given_keys(struct byoh_session *session, struct byoh_error *err)
 	for (size_t i = 0; i < session->options.key_count && r == 0; i++) {
 		r = byoh_public_key_read(session->options.keys[i], &key, err);
 		if (r == 0)
-			r = byoh_keyring_add(session->keyring, &key, err);
+			r = byoh_keyring_add(keyring, &key, err);
 	}
 	return r;
 }
@@ -253,7 +254,7 @@ static int make_keyring(struct byoh_session *session, int root, struct byoh_erro
 	if (r < 0)
 		return r;
 	session->host_has_pins = byoh_keyring_count(session->keyring) > 0;
-	return add_given_keys(session, err);
+	return add_given_keys(session, session->keyring, err);
 }
 
 /* The key inside a .run counts only on a host that has pinned none: the operator who starts the file has
@@ -346,6 +347,23 @@ static int check_floor(const struct byoh_session *session, struct byoh_error *er
 			 (unsigned long long)floor);
 }
 
+int byoh_session_pinned_keys(struct byoh_session *session, struct byoh_keyring **ret, struct byoh_error *err)
+{
+	CLEANUP_KEYRING struct byoh_keyring *keyring = byoh_keyring_new();
+	CLEANUP_FD int root = open_root(session, err);
+	int r = root < 0 ? root : keyring ? 0 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = byoh_signers_add_trusted(keyring, root, err);
+	if (r == 0)
+		r = add_given_keys(session, keyring, err);
+	if (r == 0)
+		r = byoh_signers_remove_revoked(keyring, root, err);
+	if (r == 0)
+		*ret = TAKE_PTR(keyring);
+	return r;
+}
+
 static int authenticate(struct byoh_session *session, struct byoh_error *err)
 {
 	int r = decide_trust(session, err);
@@ -389,7 +407,7 @@ int byoh_session_read_signers(struct byoh_session *session, struct byoh_signers 
 	if (r == 0 && !session->keyring)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	if (r == 0)
-		r = add_given_keys(session, err);
+		r = add_given_keys(session, session->keyring, err);
 	if (r == 0)
 		r = byoh_signers_read(root, session->keyring, ret, err);
 	if (r == 0)
@@ -452,6 +470,13 @@ static int apply_policy(struct byoh_session *session, struct byoh_error *err)
 	r = byoh_bundle_authenticate(session->bundle, session->keyring,
 				     (unsigned int)config->policy.threshold, err);
 	return r < 0 ? byoh_error_wrap(err, r, "policy.threshold of %s", config->path) : 0;
+}
+
+int byoh_session_use_config(struct byoh_session *session, struct byoh_config *config, struct byoh_error *err)
+{
+	byoh_config_free(session->config);
+	session->config = config;
+	return apply_policy(session, err);
 }
 
 static int load_found(struct byoh_session *session, const struct byoh_config_place *place,
@@ -643,6 +668,8 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 	};
 	byoh_plan_free(TAKE_PTR(session->plan));
 	r = byoh_plan_make(&session->plan_input, &session->plan, err);
+	if (r == 0)
+		r = byoh_late_complete(&session->plan_input, session->options.again, session->plan, err);
 	if (r < 0)
 		return r;
 	return session->thorough ? read_host(session, err) : complete_plan(session, err);

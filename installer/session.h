@@ -28,7 +28,8 @@
 
 struct byoh_options {
 	const char *config, *root, *from, *plan, *ignored_preflight;
-	const char *token_file, *kubeconfig, *ca; /* join */
+	const char *token_file, *kubeconfig, *ca, *wait; /* join */
+	bool again, volume;			  /* join */
 	const char *drain_kubeconfig;
 	const char *token_ttl, *cluster_kubeconfig, *management; /* manifests */
 	bool drain, drained, allow_downgrade, adopt_node; /* install */
@@ -43,6 +44,8 @@ struct byoh_options {
 	char **arguments;		    /* what is no option, ends with NULL */
 	size_t argument_count;
 };
+
+struct byoh_join_look;
 
 struct byoh_session {
 	const char *verb;		 /* its name */
@@ -70,6 +73,7 @@ struct byoh_session {
 	struct byoh_pod_cidr pod_cidr;	 /* of this node */
 	struct byoh_plan_input plan_input;
 	struct byoh_plan *plan;
+	const struct byoh_join_look *join_look; /* what became of a join; NULL: nobody has looked */
 	size_t changes;			 /* actions that are not so already */
 	struct byoh_join_record join;	 /* of the attempt that this run started; no state: none */
 	bool images_unknown;		 /* containerd does not answer, see byoh_report_ask_images */
@@ -116,6 +120,12 @@ BYOH_MUST_CHECK int byoh_session_load_config(struct byoh_session *session, struc
 /* Where the config knows the CA by its pin alone and has a token: finds it on the network of a live host. A server
  * that is not reached is no error unless required: the host then waits for another run. */
 BYOH_MUST_CHECK int byoh_session_find_ca(struct byoh_session *session, bool required, struct byoh_error *err);
+/* Goes on with another configuration (taken), whose signature and policy count as those of a found one do. */
+BYOH_MUST_CHECK int byoh_session_use_config(struct byoh_session *session, struct byoh_config *config,
+					    struct byoh_error *err);
+/* The keys that this host has pinned, and those of --key; nobody else's. */
+BYOH_MUST_CHECK int byoh_session_pinned_keys(struct byoh_session *session, struct byoh_keyring **ret,
+					     struct byoh_error *err);
 /* Asks on a terminal; without one --yes is needed. BYOH_ERROR_USAGE for a no. */
 BYOH_MUST_CHECK int byoh_session_confirm(const struct byoh_session *session, const char *question,
 					 struct byoh_error *err);

@@ -10,6 +10,9 @@
 
 #include "bundle/base/error.h"
 
+#define BYOH_VOLUME_LABEL "BYOHCFG"
+#define BYOH_VOLUME_MOUNT "/run/byoh-config"
+
 struct byoh_volume {
 	char device[128]; /* "/dev/sdb1"; "" where there is none of that label */
 	char type[16];	  /* "vfat" */

@@ -22,7 +22,7 @@ static const char *const data_folders[] = {
 static const char *const complete_steps[] = {
 	"own",	      "release-files", "modules", "sysctl",   "containerd", "registries", "crictl",
 	"units",      "slices",	       "cni",	  "kubernetes", "agent", "kubeadm",
-	"kubelet-flags", "dummy-route", "ca-guard",
+	"kubelet-flags", "dummy-route", "ca-guard", "join-volume",
 };
 
 /* Processes that outlive their service: the shims of containers, and the containers. */

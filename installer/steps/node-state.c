@@ -4,10 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
@@ -18,10 +14,7 @@
 #include "installer/run.h"
 #include "installer/steps/steps-internal.h"
 
-#define CLIENT_CERTIFICATE "/var/lib/kubelet/pki/kubelet-client-current.pem"
-#define CERTIFICATE_MAX ((size_t)1 << 20)
 #define AGENT_KUBELET_UNIT "/etc/systemd/system/kubelet.service"
-#define AGENT_KEY "/var/lib/byoh/byoh-client.key.tmp" /* until its certificate has come */
 
 /* What a reset of the agent takes away with all in it, and its next claim makes anew. */
 static const char *const wiped[] = {
@@ -106,41 +99,15 @@ static void look_at_services(const struct byoh_host *host, struct byoh_node_stat
  * The kubelet's certificate
  */
 
-static void free_certificate(X509 **certificate)
+static void look_at_certificate(struct byoh_node_state *ret)
 {
-	X509_free(*certificate);
-}
+	const struct byoh_node_certificate *kubelet = byoh_node_certificate(ret, "kubelet");
 
-static void free_bio(BIO **bio)
-{
-	BIO_free(*bio);
-}
-
-bool byoh_certificate_expiry(const char *pem, size_t size, uint64_t *ret)
-{
-	CLEANUP(free_bio) BIO *bio = size < CERTIFICATE_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
-	CLEANUP(free_certificate) X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-	struct tm end = { 0 };
-	time_t time;
-
-	if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
-		return false;
-	time = timegm(&end);
-	*ret = time < 0 ? 0 : (uint64_t)time;
-	return true;
-}
-
-static void look_at_certificate(const struct byoh_host *host, struct byoh_node_state *ret)
-{
-	CLEANUP_SECRET_BUFFER struct byoh_buffer pem = { 0 }; /* the key is in it too */
-	int rc = byoh_host_read(host->root_fd, CLIENT_CERTIFICATE, CERTIFICATE_MAX, &pem, NULL);
-
-	if (rc == -ENOENT)
+	if (!kubelet)
 		return;
-	ret->certificate = "unreadable";
-	if (rc < 0 || !byoh_certificate_expiry(byoh_buffer_text(&pem), pem.size, &ret->certificate_expires))
-		return;
-	ret->certificate = ret->certificate_expires > (uint64_t)time(NULL) ? "valid" : "expired";
+	ret->certificate = kubelet->state == BYOH_CERTIFICATE_UNREADABLE ? "unreadable" :
+			   kubelet->state == BYOH_CERTIFICATE_EXPIRED ? "expired" : "valid";
+	ret->certificate_expires = kubelet->expires;
 }
 
 /*
@@ -151,9 +118,26 @@ static const char *agent_word(const struct byoh_host *host)
 {
 	if (byoh_steps_exists(host, BYOH_AGENT_CONFIG))
 		return "registered";
-	if (byoh_steps_exists(host, AGENT_KEY))
+	if (byoh_steps_exists(host, BYOH_AGENT_KEY))
 		return "requested";
 	return byoh_steps_exists(host, BYOH_AGENT_BOOTSTRAP) ? "unregistered" : "waiting";
+}
+
+/* What goes by a kubeconfig that leads nowhere is not registered, whatever stands there. */
+static int look_at_agent_config(const struct byoh_host *host, const struct byoh_config *config,
+				struct byoh_node_state *ret, struct byoh_error *err)
+{
+	CLEANUP_AGENT_CONFIG struct byoh_agent_config agent = { 0 };
+	CLEANUP_BUFFER struct byoh_buffer fault = { 0 };
+	int rc = byoh_agent_config_look(host, config, &agent, err);
+
+	if (rc == 0)
+		rc = byoh_agent_config_describe(&agent, &fault, err);
+	if (rc < 0)
+		return rc;
+	ret->agent_config = agent.state;
+	snprintf(ret->agent_config_fault, sizeof(ret->agent_config_fault), "%.500s", byoh_buffer_text(&fault));
+	return 0;
 }
 
 static void look_for_agents_work(const struct byoh_host *host, struct byoh_node_state *ret)
@@ -200,8 +184,9 @@ static const char *node_word(const struct byoh_host *host, const struct byoh_con
 {
 	if (config->join_mode == BYOH_JOIN_NONE)
 		return "prepared";
+	/* The kubelet writes its kubeconfig when it begins to ask; the certificate that it names comes with the answer. */
 	if (byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
-		return "joined";
+		return byoh_node_certificate(state, "kubelet") ? "joined" : "joining";
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		return state->reset ? "reset" : state->claimed ? "joining" : "unclaimed";
 	if (config->join_mode == BYOH_JOIN_KUBEADM && state->join.state)
@@ -214,22 +199,26 @@ static const char *node_word(const struct byoh_host *host, const struct byoh_con
 int byoh_node_look(const struct byoh_host *host, const struct byoh_config *config,
 		   struct byoh_node_state *ret, struct byoh_error *err)
 {
-	(void)err;
+	int rc = 0;
+
 	*ret = (struct byoh_node_state){ 0 };
 	look_at_services(host, ret);
-	look_at_certificate(host, ret);
+	byoh_certificates_look(host, config, ret);
+	look_at_certificate(ret);
 	if (config->kube_proxy.client_certificate) {
 		byoh_proxy_request_read(host, &ret->proxy_request);
 		ret->proxy_expires = byoh_proxy_certificate_expires(host);
 	}
-	if (config->join_mode == BYOH_JOIN_AGENT)
+	if (config->join_mode == BYOH_JOIN_AGENT) {
 		look_for_agents_work(host, ret);
+		rc = look_at_agent_config(host, config, ret, err);
+	}
 	look_at_network(host, config, ret);
 	if (!byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
 		byoh_join_record_read(host->root_fd, &ret->join);
 	ret->node = node_word(host, config, ret);
 	ret->ca_bundle = byoh_ca_bundle_state(host);
-	return 0;
+	return rc;
 }
 
 static bool is_wiped(const char *path)

@@ -6,6 +6,7 @@
 #ifndef BYOH_INSTALLER_STEPS_NODE_STATE_H
 #define BYOH_INSTALLER_STEPS_NODE_STATE_H
 
+#include "installer/agent-config.h"
 #include "installer/config.h"
 #include "installer/host.h"
 #include "installer/join-record.h"
@@ -13,6 +14,15 @@
 #include "installer/proxy-certificate.h"
 
 #define BYOH_SERVICES_MAX 4
+#define BYOH_CERTIFICATES_MAX 5
+
+enum byoh_certificate_state {
+	BYOH_CERTIFICATE_VALID,
+	BYOH_CERTIFICATE_SOON, /* it ends within 30 days, or has a fifth of its life left if that is less */
+	BYOH_CERTIFICATE_EXPIRED,
+	BYOH_CERTIFICATE_EARLY, /* by this host's clock its time has not come */
+	BYOH_CERTIFICATE_UNREADABLE,
+};
 
 /* Words are for people and JSON alike, and stable. */
 struct byoh_node_state {
@@ -39,6 +49,15 @@ struct byoh_node_state {
 	const char *network;
 	char network_file[256], network_ours[256];
 	const char *ca_bundle; /* the system's: NULL: unknown, "whole", "replaced" */
+	size_t certificate_count;
+	struct byoh_node_certificate {
+		const char *name; /* "kubelet", "kubeletServing", "kubeProxy", "agent", "ca" */
+		const char *path; /* NULL: of the configuration */
+		enum byoh_certificate_state state;
+		uint64_t begins, expires; /* seconds since 1970; of a bundle, that of the one that ends first */
+	} certificates[BYOH_CERTIFICATES_MAX];
+	enum byoh_agent_config_state agent_config;
+	char agent_config_fault[512]; /* what is wrong with the agent's kubeconfig, as a sentence; "": nothing */
 };
 
 BYOH_MUST_CHECK int byoh_node_look(const struct byoh_host *host, const struct byoh_config *config,
@@ -47,8 +66,15 @@ BYOH_MUST_CHECK int byoh_node_look(const struct byoh_host *host, const struct by
  * be while the host is claimed, and marked as its doing after a reset. */
 void byoh_node_excuse(const struct byoh_node_state *state, struct byoh_plan *plan);
 
-/* notAfter of the first certificate of a PEM text. Pure. */
-bool byoh_certificate_expiry(const char *pem, size_t size, uint64_t *ret);
+/* Certificates (certificates.c). */
+const char *byoh_certificate_state_word(enum byoh_certificate_state state);
+enum byoh_certificate_state byoh_certificate_judge(uint64_t begin, uint64_t end, uint64_t now);
+void byoh_certificates_look(const struct byoh_host *host, const struct byoh_config *config,
+			    struct byoh_node_state *ret);
+/* NULL where there is none of that name. */
+const struct byoh_node_certificate *byoh_node_certificate(const struct byoh_node_state *state, const char *name);
+/* Has the kubelet a client certificate that is valid by this host's clock? Then it looks at no bootstrap token. */
+bool byoh_kubelet_has_certificate(const struct byoh_host *host);
 
 /* "whole", "replaced", or NULL where no copy was kept (ca-bundle.c). */
 const char *byoh_ca_bundle_state(const struct byoh_host *host);

@@ -14,7 +14,7 @@
 /* Names in /etc/byoh that have another meaning. */
 static const char *const taken_names[] = {
 	"byoh.yaml",  "byoh.yaml.sig", "sysctl.conf", "agent.env", "bootstrap-kubeconfig.conf",
-	"join.kubeconfig", "keys.d", "revoked.d", "kubeadm-join.yaml", "kubeadm-discovery.conf",
+	"join.kubeconfig", "join-ca.crt", "keys.d", "revoked.d", "kubeadm-join.yaml", "kubeadm-discovery.conf",
 };
 
 static const struct {

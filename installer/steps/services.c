@@ -5,6 +5,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "installer/steps/containerd-adopt.h"
+#include "installer/steps/node-state.h"
 
 /* Folders whose labels follow from where they are; a file that was renamed into place keeps the
  * label of where it was made. /usr/local/bin is everybody's: of it only our files. */
@@ -131,11 +132,12 @@ int byoh_step_images(const struct byoh_plan_input *input, struct byoh_step *step
 static int start_agent(const struct byoh_plan_input *input, struct byoh_step *step,
 		       struct byoh_error *err)
 {
-	static const char *const restart_on[] = {
+	/* With a kubeconfig of its own it looks at no bootstrap kubeconfig any more. */
+	const char *const restart_on[] = {
 		BYOH_BIN_AGENT,
 		BYOH_AGENT_ENVIRONMENT,
-		BYOH_AGENT_BOOTSTRAP,
 		BYOH_UNIT_DIR "/byoh-hostagent.service",
+		byoh_steps_exists(input->host, BYOH_AGENT_CONFIG) ? NULL : BYOH_AGENT_BOOTSTRAP,
 		NULL,
 	};
 
@@ -189,14 +191,15 @@ static int restart_joined_kubelet(const struct byoh_plan_input *input, struct by
 static int start_kubelet(const struct byoh_plan_input *input, struct byoh_step *step,
 			 struct byoh_error *err)
 {
-	static const char *const restart_on[] = {
+	/* A kubelet that has its certificate looks at no token. */
+	const char *const restart_on[] = {
 		BYOH_BIN_KUBELET,
 		BYOH_KUBELET_CONFIG,
 		BYOH_KUBEADM_FLAGS,
-		BYOH_KUBELET_BOOTSTRAP_KUBECONFIG,
 		BYOH_KUBERNETES_CA,
 		BYOH_UNIT_DIR "/kubelet.service",
 		BYOH_UNIT_DIR "/kubelet.service.d/20-byoh-slice.conf",
+		byoh_kubelet_has_certificate(input->host) ? NULL : BYOH_KUBELET_BOOTSTRAP_KUBECONFIG,
 		NULL,
 	};
 

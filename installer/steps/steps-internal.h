@@ -54,6 +54,7 @@ BYOH_STEP_BUILDER(containerd);
 BYOH_STEP_BUILDER(registries);
 BYOH_STEP_BUILDER(crictl);
 BYOH_STEP_BUILDER(units);
+BYOH_STEP_BUILDER(join_volume);
 BYOH_STEP_BUILDER(slices);
 BYOH_STEP_BUILDER(iptables);
 BYOH_STEP_BUILDER(dummy_route);

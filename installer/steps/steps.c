@@ -24,6 +24,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "registries", byoh_step_registries },
 	{ "crictl", byoh_step_crictl },
 	{ "units", byoh_step_units },
+	{ "join-volume", byoh_step_join_volume },
 	{ "slices", byoh_step_slices },
 	{ "iptables", byoh_step_iptables },
 	{ "cni", byoh_step_cni },

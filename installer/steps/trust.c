@@ -38,17 +38,43 @@ int byoh_step_trust(const struct byoh_plan_input *input, struct byoh_step *step,
 					      input->pin_count == 1 ? "key" : "keys");
 }
 
-int byoh_step_late(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+/* What another configuration has made void must not come back by a later run. */
+static int forget(const struct byoh_plan_input *input, struct byoh_step *step, const char *path, struct byoh_error *err)
 {
+	int r;
+
+	if (!byoh_steps_exists(input->host, path))
+		return 0;
+	r = byoh_step_remove(step, path, err);
+	if (r == 0)
+		step->actions[step->action_count - 1].gives_back = true;
+	return r;
+}
+
+static int keep_late(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+{
+	const struct byoh_config *config = input->config;
 	CLEANUP_SECRET_BUFFER struct byoh_buffer text = {0};
 	int r;
 
-	if (!input->config->cluster.late || !byoh_steps_can_join(input))
-		return 0;
-	r = byoh_kubeconfig_write_bootstrap(input->config->cluster.name, input->config->cluster.server,
-					    &input->config->cluster.ca, input->config->cluster.token,
-					    &text, err);
-	if (r == 0)
-		r = byoh_steps_secret(input, step, BYOH_LATE_KUBECONFIG, &text, err);
-	return r < 0 ? r : byoh_step_sentence(step, err, "Keep the credentials that came with join");
+	if (!byoh_steps_can_join(input))
+		return byoh_steps_file(input, step, BYOH_LATE_CA, 0644, config->cluster.ca.data, config->cluster.ca.size,
+				       NULL, err);
+	r = byoh_kubeconfig_write_bootstrap(config->cluster.name, config->cluster.server, &config->cluster.ca,
+					    config->cluster.token, &text, err);
+	return r < 0 ? r : byoh_steps_secret(input, step, BYOH_LATE_KUBECONFIG, &text, err);
+}
+
+int byoh_step_late(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+{
+	bool late = input->config->cluster.late && input->config->cluster.ca.size;
+	bool whole = late && byoh_steps_can_join(input);
+	int r = late ? keep_late(input, step, err) : forget(input, step, BYOH_LATE_KUBECONFIG, err);
+
+	if (r == 0 && (whole || !late))
+		r = forget(input, step, BYOH_LATE_CA, err);
+	if (r < 0 || !step->action_count)
+		return r;
+	return byoh_step_sentence(step, err, late ? "Keep the credentials that came with join" :
+						    "Forget the credentials that came with an earlier join");
 }

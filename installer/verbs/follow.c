@@ -5,6 +5,7 @@
 
 #include "bundle/base/path.h"
 #include "installer/kubeadm-config.h"
+#include "installer/join-answer.h"
 #include "installer/report.h"
 #include "installer/steps/kubeadm-join.h"
 #include "installer/verbs/verbs.h"
@@ -43,6 +44,8 @@ void byoh_follow_join(struct byoh_session *session)
 
 const char *byoh_join_outcome(const struct byoh_session *session)
 {
+	if (session->join_look)
+		return byoh_join_word(session->join_look->reason);
 	const struct byoh_config *config = session->config;
 
 	if (config->join_mode == BYOH_JOIN_NONE)

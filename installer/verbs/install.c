@@ -8,6 +8,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 #include "bundle/base/path.h"
+#include "installer/join-answer.h"
 #include "installer/preflight/elf.h"
 #include "installer/report.h"
 #include "installer/steps/drain.h"
@@ -82,6 +83,23 @@ static const char *result_word(const struct byoh_session *session)
 	return "installed";
 }
 
+/* Why it has not joined, by name and by what to do. */
+static int add_join(const struct byoh_join_look *look, struct byoh_json *json, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer sentence = {0}, command = {0};
+	int r = byoh_join_sentence(look, &sentence, err);
+
+	if (r == 0)
+		r = byoh_join_approve_command(look, &command, err);
+	if (r < 0)
+		return r;
+	byoh_json_field_string(json, "joinReason", byoh_join_reason_word(look->reason));
+	byoh_json_field_string(json, "joinText", byoh_buffer_text(&sentence));
+	byoh_json_field_string(json, "csr", look->csr.name[0] ? look->csr.name : NULL);
+	byoh_json_field_string(json, "approve", command.size ? command.data : NULL);
+	return 0;
+}
+
 static int tell_json(const struct byoh_session *session, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
@@ -99,6 +117,11 @@ static int tell_json(const struct byoh_session *session, struct byoh_error *err)
 	byoh_json_field_string(&json, "join", byoh_join_outcome(session));
 	byoh_json_field_string(&json, "joinCause", session->join.cause[0] ? session->join.cause : NULL);
 	byoh_json_field_string(&json, "joinRemedy", session->join.remedy[0] ? session->join.remedy : NULL);
+	if (session->join_look) {
+		r = add_join(session->join_look, &json, err);
+		if (r < 0)
+			return r;
+	}
 	byoh_json_field_bool(&json, "rebootRequired", false);
 	byoh_json_field_bool(&json, "atBoot", !session->host->live);
 	byoh_json_end_object(&json);
@@ -223,7 +246,7 @@ static bool lacks_copy(const struct byoh_session *session)
 	return !byoh_exists_beneath(session->host->root_fd, path);
 }
 
-int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)
+int byoh_carry_out_untold(struct byoh_session *session, const char *verb, bool *ret_changed, struct byoh_error *err)
 {
 	bool unsettled;
 	int r = byoh_session_make_plan(session, err);
@@ -234,7 +257,8 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 		return r;
 	/* A boot may have found everything done by the host itself: then only the state is left to say so. */
 	unsettled = (session->host->live && session->state && !session->state->settled) || lacks_copy(session);
-	if (session->changes || unsettled) {
+	*ret_changed = session->changes || unsettled;
+	if (*ret_changed) {
 		if (!session->options.quiet)
 			byoh_report_plan(session, stderr);
 		r = check_host(session, err);
@@ -246,15 +270,27 @@ int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_e
 	}
 	if (r == 0 && strcmp(verb, "settle") != 0)
 		byoh_follow_join(session);
-	if (r < 0 || !session->options.json)
-		return r;
-	r = tell_json(session, err);
-	if (r == 0 || !(session->changes || unsettled))
+	return r;
+}
+
+int byoh_carry_out_tell(struct byoh_session *session, bool changed, struct byoh_error *err)
+{
+	int r = tell_json(session, err);
+
+	if (r == 0 || !changed)
 		return r;
 	/* The host has changed: no exit code may say otherwise. */
 	clearerr(stdout);
 	byoh_report_warning("%s", err->message);
 	return 0;
+}
+
+int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err)
+{
+	bool changed = false;
+	int r = byoh_carry_out_untold(session, verb, &changed, err);
+
+	return r < 0 || !session->options.json ? r : byoh_carry_out_tell(session, changed, err);
 }
 
 static int check_options(const struct byoh_options *options, struct byoh_error *err)

@@ -27,8 +27,12 @@ double byoh_seconds_since(const struct timespec *start);
 BYOH_MUST_CHECK int byoh_carry_out(struct byoh_session *session, const char *verb, struct byoh_error *err);
 /* Where kubeadm is to join the host and has not: starts it and tells what becomes of it. No failure of the run. */
 void byoh_follow_join(struct byoh_session *session);
-/* "none", "pending", "started", "joined", "failed" */
+/* "none", "pending", "started", "joined", "failed"; where join has looked, "denied" too */
 const char *byoh_join_outcome(const struct byoh_session *session);
+/* Its two halves, for who has something to add to what is told: *ret_changed, the host is another now; then the JSON. */
+BYOH_MUST_CHECK int byoh_carry_out_untold(struct byoh_session *session, const char *verb, bool *ret_changed,
+					  struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_carry_out_tell(struct byoh_session *session, bool changed, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_verify_installed(struct byoh_session *session, struct byoh_error *err);
 
 #endif

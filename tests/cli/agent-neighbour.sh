@@ -37,11 +37,19 @@ tool() { "$root/usr/local/sbin/byoh-install" "$@" --root "$root"; }
 status() { exits "$1" tool status --json; }
 said() { jq -e "$1" "$work/out" >/dev/null || { echo "not so: $1" >>"$work/err"; return 1; }; }
 
+# The kubeconfig that it got for its token.
+agent_config() {
+	[ -s "$work/agent.crt" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/agent.key" \
+		-out "$work/agent.crt" -subj /CN=byoh:host:bare -days 365 2>"$work/err"
+	printf 'apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n'
+	printf 'clusters: [{name: c, cluster: {server: "https://10.0.0.1:6443", certificate-authority-data: %s}}]\n' "$(base64 -w0 "$work/ca.crt")"
+	printf 'users: [{name: u, user: {client-certificate-data: %s, client-key-data: %s}}]\n' "$(base64 -w0 "$work/agent.crt")" "$(base64 -w0 "$work/agent.key")"
+}
 # What the agent writes when a cluster claims the host, as it does: in place, with its own modes.
 claim() {
 	mkdir -p "$root/root/.byoh" "$root/etc/kubernetes/pki" "$root/etc/kubernetes/ssl" "$root/var/lib/kubelet" "$root/var/lib/kube-proxy"
 	chmod 744 "$root/etc/kubernetes/ssl"
-	echo config >"$root/root/.byoh/config"
+	agent_config >"$root/root/.byoh/config"
 	for path in etc/kubernetes/pki/ca.crt etc/kubernetes/ssl/ca.pem etc/kubernetes/pki/ca-certificates.crt "$bundle"; do
 		cat "$work/ca.crt" >"$root/$path"
 	done

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/ca-list.h"
 #include "installer/steps/node-state.h"
 #include "tests/unit/certificates.h"
 #include "tests/unit/root-fixture.h"
@@ -47,17 +48,42 @@ static void a_store_is_replaced_when_most_of_it_is_gone(void **state)
 static void the_end_of_a_certificate_is_read(void **state)
 {
 	CLEANUP_FREE char *pem = test_certificate(false, NULL);
-	uint64_t end = 0, now = (uint64_t)time(NULL);
+	uint64_t begin = 0, end = 0, now = (uint64_t)time(NULL);
 
 	(void)state;
-	assert_true(byoh_certificate_expiry(pem, strlen(pem), &end));
+	assert_true(byoh_certificate_times(pem, strlen(pem), false, &begin, &end));
 	assert_true(end > now && end < now + UINT64_C(100) * 365 * 86400);
-	assert_false(byoh_certificate_expiry(pem, strlen(pem) / 2, &end));
-	assert_false(byoh_certificate_expiry("", 0, &end));
+	assert_false(byoh_certificate_times(pem, strlen(pem) / 2, false, &begin, &end));
+	assert_false(byoh_certificate_times("", 0, false, &begin, &end));
 }
 
 #define ACTION(kind_, subject_, state_) \
 	{ .kind = BYOH_ACTION_##kind_, .subject = (char *)(subject_), .state = BYOH_STATE_##state_ }
+
+static void a_certificate_is_judged_by_what_is_left_of_it(void **state)
+{
+	const uint64_t day = 86400;
+	const struct {
+		uint64_t begin, end, now;
+		const char *word;
+	} cases[] = {
+		{ 10 * day, 375 * day, 9 * day, "notYetValid" },
+		{ 10 * day, 375 * day, 10 * day, "valid" },
+		{ 10 * day, 375 * day, 345 * day, "valid" },
+		{ 10 * day, 375 * day, 345 * day + 1, "expiresSoon" },
+		{ 10 * day, 375 * day, 375 * day - 1, "expiresSoon" },
+		{ 10 * day, 375 * day, 375 * day, "expired" },
+		{ 0, 10 * day, 8 * day, "valid" },
+		{ 0, 10 * day, 8 * day + 1, "expiresSoon" },
+		{ 10, 5, 11, "expired" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(byoh_certificate_state_word(byoh_certificate_judge(cases[i].begin, cases[i].end,
+										       cases[i].now)),
+				    cases[i].word);
+}
 
 static void excuse(const struct byoh_node_state *state, struct byoh_action *actions, size_t count)
 {
@@ -147,12 +173,18 @@ static void the_agents_way_is_followed(void **state)
 	assert_true(node.claimed && node.service_count == 1);
 	assert_string_equal(node.services[0].name, "kubelet");
 	assert_string_equal(node.services[0].state, "waiting");
+	/* Written when the kubelet begins to ask; what it got is told by the certificate. */
 	test_root_put(root, "/etc/kubernetes/kubelet.conf", "", 0600);
 	look(root, BYOH_JOIN_AGENT, &node);
+	assert_string_equal(node.node, "joining");
+	test_root_put(root, "/var/lib/kubelet/pki/kubelet-client-current.pem", "", 0600);
+	look(root, BYOH_JOIN_AGENT, &node);
 	assert_string_equal(node.node, "joined");
+	assert_string_equal(node.certificate, "unreadable");
+	assert_string_equal(node.agent_config_fault, "/root/.byoh/config is no kubeconfig with a client certificate");
 	look(root, BYOH_JOIN_NONE, &node);
 	assert_string_equal(node.node, "prepared");
-	assert_true(!node.agent && !node.claimed && !node.reset && !node.ca_bundle && !node.certificate);
+	assert_true(!node.agent && !node.claimed && !node.reset && !node.ca_bundle);
 }
 
 int main(void)
@@ -160,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_store_is_replaced_when_most_of_it_is_gone),
 		cmocka_unit_test(the_end_of_a_certificate_is_read),
+		cmocka_unit_test(a_certificate_is_judged_by_what_is_left_of_it),
 		cmocka_unit_test(a_reset_is_told_from_damage),
 		cmocka_unit_test(lost_images_of_a_containerd_that_runs_are_damage),
 		cmocka_unit_test(a_claimed_host_lacks_nothing_that_the_agent_makes),
