@@ -61,9 +61,9 @@ int byoh_steps_leaves_out(const struct byoh_plan_input *input, const struct byoh
 	CLEANUP_FREE char *theirs = NULL;
 	int rc;
 
-	rc = byoh_steps_keeps_program(input, file, ret, err);
-	if (rc || *ret || !byoh_steps_adopts(input) || file->type == BYOH_FILE_DIRECTORY)
-		return rc;
+	*ret = byoh_steps_keeps_program(input, file);
+	if (*ret || !byoh_steps_adopts(input) || file->type == BYOH_FILE_DIRECTORY)
+		return 0;
 	*ret = is_set_up_otherwise(file->path);
 	if (*ret || !is_program_of_containerd(name))
 		return 0;

@@ -83,8 +83,7 @@ bool byoh_steps_replaces(const struct byoh_plan_input *input);
 /* --adopt-node, now or by an earlier run: the host's own kubelet stays. */
 bool byoh_steps_adopts_node(const struct byoh_plan_input *input);
 /* A program of Kubernetes that stays out, since the adopted node runs its own from that place. */
-BYOH_MUST_CHECK int byoh_steps_keeps_program(const struct byoh_plan_input *input, const struct byoh_file *file,
-					     bool *ret, struct byoh_error *err);
+bool byoh_steps_keeps_program(const struct byoh_plan_input *input, const struct byoh_file *file);
 /* Does a containerd serve this host, the bundle's or an adopted one? */
 bool byoh_steps_has_containerd(const struct byoh_plan_input *input);
 /* A file of the bundle that stays out, since the host has what it is for. */

@@ -254,7 +254,8 @@ static void an_adopted_node_keeps_its_kubelet(void **state)
 	(void)state;
 	adopt();
 	plan();
-	assert_string_equal(text_of("/var/lib/byoh/adopted-node"), "/etc/kubernetes/kubelet.conf\n");
+	assert_string_equal(text_of("/var/lib/byoh/adopted-node"),
+			    "/etc/kubernetes/kubelet.conf\n/usr/local/bin/kubectl\n");
 	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service"));
 	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service.d/10-byoh.conf"));
 	assert_null(find(BYOH_ACTION_FILE, UNITS "kubelet.service.d/05-byoh-settle.conf"));
