@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "installer/ca-list.h"
 #include "installer/doctor/cause.h"
 #include "installer/steps/steps-internal.h"
 
@@ -12,25 +13,6 @@
 static bool is_word(const char *text, const char *word)
 {
 	return text && strcmp(text, word) == 0;
-}
-
-static bool has_certificate(const struct byoh_buffer *all, const char *begin, size_t length)
-{
-	return all->size && memmem(all->data, all->size, begin, length);
-}
-
-/* Line ends differ from one writer to the next; the first lines of a certificate do not repeat. */
-static bool share_a_certificate(const struct byoh_buffer *a, const struct byoh_buffer *b)
-{
-	static const char mark[] = "-----BEGIN CERTIFICATE-----\n";
-
-	for (const char *at = byoh_buffer_text(a); (at = strstr(at, mark)); at++) {
-		const char *body = at + strlen(mark), *end = strstr(body, "\n-----END");
-
-		if (end && has_certificate(b, body, (size_t)(end - body)))
-			return true;
-	}
-	return false;
 }
 
 static bool judge_stale(const struct byoh_evidence *evidence, struct byoh_finding *finding)
@@ -42,7 +24,7 @@ static bool judge_stale(const struct byoh_evidence *evidence, struct byoh_findin
 	if (!own->exists || own->fault || !given->exists || given->fault || !own->server || !given->server)
 		return false;
 	server = strcmp(own->server, given->server);
-	ca = own->ca.size && given->ca.size && !share_a_certificate(&own->ca, &given->ca);
+	ca = own->ca.size && given->ca.size && !byoh_ca_is_shared(&own->ca, &given->ca);
 	if (!server && !ca)
 		return false;
 	byoh_finding_says(finding, "the agent goes by what an earlier cluster gave it: " BYOH_AGENT_CONFIG

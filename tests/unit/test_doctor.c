@@ -15,6 +15,7 @@
 #include "installer/doctor/cause.h"
 #include "installer/doctor/gather.h"
 #include "installer/doctor/report-doctor.h"
+#include "tests/unit/certificates.h"
 
 #define NOW 1800000000
 #define SERVER "https://10.0.0.1:6443"
@@ -23,6 +24,23 @@ static struct byoh_host host;
 static struct byoh_config config;
 static struct byoh_evidence e;
 static struct byoh_diagnosis d;
+static char *our_ca, *their_ca;
+
+static int make_authorities(void **state)
+{
+	(void)state;
+	our_ca = test_certificate(true, NULL);
+	their_ca = test_certificate(true, NULL);
+	return 0;
+}
+
+static int free_authorities(void **state)
+{
+	(void)state;
+	free(our_ca);
+	free(their_ca);
+	return 0;
+}
 
 static struct byoh_buffer as_buffer(const char *text)
 {
@@ -33,7 +51,7 @@ static struct byoh_kubeconfig_evidence kubeconfig(bool certificate)
 {
 	return (struct byoh_kubeconfig_evidence){
 		.exists = true, .mode = 0600, .server = (char *)SERVER,
-		.ca = as_buffer("-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"),
+		.ca = as_buffer(our_ca),
 		.has_token = !certificate, .token_id = certificate ? NULL : (char *)"abcdef",
 		.has_certificate = certificate, .identity = certificate ? (char *)"system:node:worker" : NULL,
 		.not_before = certificate ? NOW - 1000 : 0, .not_after = certificate ? NOW + 1000000 : 0,
@@ -684,8 +702,7 @@ static void what_an_agent_does_is_known(void **state)
 	e.api.identity = "agent";
 	names_all((const char *const[]){ "agent-config-stale", NULL });
 	make_agent();
-	e.kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].ca =
-		as_buffer("-----BEGIN CERTIFICATE-----\ntheirs\n-----END CERTIFICATE-----\n");
+	e.kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].ca = as_buffer(their_ca);
 	unreachable(EKEYREJECTED, "not known to that CA");
 	e.api.identity = "agent";
 	names("agent-config-stale");
@@ -943,5 +960,5 @@ int main(void)
 		cmocka_unit_test(a_diagnosis_is_written_as_json),
 	};
 
-	return cmocka_run_group_tests_name("doctor", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("doctor", tests, make_authorities, free_authorities);
 }
