@@ -312,6 +312,25 @@ static bool judge_rules(const struct byoh_evidence *evidence, struct byoh_findin
 	return byoh_finding_mend(finding, "byoh-install repair");
 }
 
+/* kube-proxy's own certificate, which the host asks for and somebody has to approve. */
+static bool judge_proxy_request(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+{
+	const struct byoh_proxy_request *request = &evidence->node.proxy_request;
+	bool denied = is_word(request->state, "denied") || is_word(request->state, "failed");
+
+	if (evidence->node.proxy_expires > evidence->time.now || (!denied && !is_word(request->state, "pending")))
+		return false;
+	byoh_finding_says(finding, denied ? "the request for kube-proxy's certificate was refused: %s" :
+					    "the request for kube-proxy's certificate waits for approval: %s", request->name);
+	byoh_finding_saw(finding, "the API server, as last asked", "%s: %s%s%s", request->name, request->state,
+			 request->message[0] ? ", " : "", request->message);
+	if (denied)
+		byoh_finding_mend(finding, "kubectl delete csr %s", request->name);
+	else
+		byoh_finding_mend(finding, "kubectl certificate approve %s", request->name);
+	return byoh_finding_mend(finding, "systemctl start byoh-certificates.service");
+}
+
 static bool judge_firewall(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const char *firewall = evidence->net.firewall;
@@ -336,6 +355,7 @@ const struct byoh_cause byoh_causes_pods[] = {
 	{ "images-missing", 0, BYOH_AREA_PODS, judge_images },
 	{ "resolv-conf-missing", 0, BYOH_AREA_PODS, judge_resolv_missing },
 	{ "resolv-conf-loop", 0, 0, judge_resolv_loop },
+	{ "kube-proxy-csr-pending", BYOH_AREA_SERVER | BYOH_AREA_JOIN, BYOH_AREA_PROXY, judge_proxy_request },
 	{ "iptables-backends-mixed", 0, BYOH_AREA_PROXY, judge_backends },
 	{ "iptables-module-missing", 0, BYOH_AREA_PROXY, judge_rules_module },
 	{ "iptables-restore-fails", BYOH_AREA_PROXY, BYOH_AREA_PROXY, judge_rules },

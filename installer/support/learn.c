@@ -16,7 +16,7 @@
 static const char *const folders[] = {
 	"/etc/byoh", "/var/lib/byoh/config", "/var/lib/byoh/previous/config", "/root/.byoh", "/etc/kubernetes",
 	"/etc/kubernetes/pki", "/var/lib/kubelet/pki", "/etc/containerd", "/etc/containerd/conf.d", "/run/kubeadm",
-	"/run/cluster-api", "/var/lib/kube-proxy",
+	"/run/cluster-api", "/var/lib/kube-proxy", "/var/lib/kube-proxy/pki",
 };
 
 static const char *const files[] = { "/var/lib/byoh/byoh-client.key.tmp", "/var/lib/kubelet/config.json",

@@ -680,6 +680,17 @@ static void requests_are_judged(void **state)
 	e.api = (struct byoh_api_evidence){ 0 };
 	names("agent-csr-pending");
 	make_node();
+	strcpy(e.node.proxy_request.state, "pending");
+	strcpy(e.node.proxy_request.name, "byoh-kube-proxy-worker-1");
+	e.units[BYOH_DOCTOR_KUBE_PROXY].state = "waiting";
+	names("kube-proxy-csr-pending");
+	says_to("kubectl certificate approve byoh-kube-proxy-worker-1");
+	strcpy(e.node.proxy_request.state, "denied");
+	names("kube-proxy-csr-pending");
+	says_to("kubectl delete csr byoh-kube-proxy-worker-1");
+	e.node.proxy_expires = NOW + 1;
+	is_healthy();
+	make_node();
 	e.kubelet.serving_bootstrap = true;
 	names("serving-csr-unapproved");
 	csr = request("kubernetes.io/kubelet-serving", "pending");
