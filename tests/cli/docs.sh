@@ -90,7 +90,7 @@ learn() {
 		cat "$work/options-$name-"* | sort -u >"$work/options-$name--"
 	done
 	# not shown by the help, and named in the pages as what the units run
-	for verb in settle certificates; do
+	for verb in settle certificates kubeadm-join; do
 		options byoh-install "$verb" >"$work/options-byoh-install-$verb"
 	done
 }
