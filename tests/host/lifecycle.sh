@@ -1,7 +1,7 @@
 #!/bin/bash
 # The life of a node of a real control plane: installed, upgraded, rolled back, damaged and repaired, killed
 # amid an upgrade with the plug pulled, and given back. Its pod's processes live through all but the last two;
-# in the end the machine is what it was, file for file.
+# in the end the machine is what it was, file for file. `make check-full` drains it for one more upgrade before.
 # shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -207,6 +207,45 @@ pod_runs() {
 	guest 'until ctr -n k8s.io tasks ls | grep -c RUNNING | grep -qx 2; do sleep 1; done'
 }
 
+# Who runs a bare pod would lose it.
+drain_refuses() {
+	local code=0
+	tool drain-refused './next.run --yes --drain' >"$vm_dir/refused" || code=$?
+	cat "$vm_dir/refused"
+	[ "$code" = 4 ] && grep -q 'default/hello' "$vm_dir/refused" && takes_pods && is_first
+}
+
+takes_pods() {
+	[ "$(kubectl get node worker -o 'jsonpath={.spec.unschedulable}')" = '' ]
+}
+
+# Its controller makes it again at once, on the node that the template names: there is no scheduler.
+replace_pod() {
+	kubectl delete pod hello --wait && kubectl apply -f - <<-'YAML' || return
+		apiVersion: apps/v1
+		kind: ReplicaSet
+		metadata: {name: hello}
+		spec:
+		  selector: {matchLabels: {app: hello}}
+		  template:
+		    metadata: {labels: {app: hello}}
+		    spec:
+		      nodeName: worker
+		      automountServiceAccountToken: false
+		      terminationGracePeriodSeconds: 1
+		      containers:
+		      - {name: hello, image: "byoh.local/hello:1", imagePullPolicy: Never}
+	YAML
+	grep -q -m1 -x 1 < <(vm_in_world timeout "$vm_patience" "$CP_BIN/kubectl" \
+		--kubeconfig "$vm_dir/control-plane/conf/admin.conf" get replicaset hello --watch \
+		-o 'jsonpath={.status.readyReplicas}{"\n"}' 2>/dev/null) || return
+	evicted=$(kubectl get pods -l app=hello -o 'jsonpath={.items[0].metadata.uid}')
+}
+
+was_evicted() {
+	! kubectl get pods -l app=hello -o 'jsonpath={range .items[*]}{.metadata.uid}{"\n"}{end}' | grep -x -- "$evicted"
+}
+
 nothing_runs() {
 	guest '! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -E "/usr/local/|shim|runc" || exit 1
 		! grep kubepods /proc/[0-9]*/cgroup 2>/dev/null || exit 1
@@ -273,6 +312,18 @@ check "it is the first release again, with no drift" is_first
 check "services run the first release's programs after the boot" runs_release "$programs"
 check "the node is Ready after the boot" node_renews
 check "the pod is started again" pod_runs
+
+if [ -n "${BYOH_CHECK_FULL:-}" ]; then
+	check "a drain refuses a pod that nobody would make again, and nothing changes" drain_refuses
+	must "another pod has a controller" replace_pod
+	must "the next release upgrades a node that it drains" tool drain './next.run --yes --drain'
+	check "its pod was evicted" was_evicted
+	check "it takes pods again" takes_pods
+	check "it is the next release, with no drift, after the drain" is_next
+	check "the node is Ready after the drain" node_renews
+else
+	echo "LEFT lifecycle: an upgrade that drains the node (BYOH_CHECK_FULL=1 tests/host/run lifecycle)"
+fi
 
 must "uninstall succeeds" tool uninstall 'byoh-install uninstall --yes'
 check "without a warning" no_warning
