@@ -1,6 +1,6 @@
 #!/bin/bash
-# A machine with nothing but a private link to a real control plane becomes a Ready node of it by one bare
-# run, and runs a pod whose image came out of the bundle.
+# A machine with nothing but a private link to a real control plane finds its CA by a pin and becomes a Ready node
+# of it by one bare run, and runs a pod whose image came out of the bundle. kube-proxy's certificate is asked for.
 # shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +12,27 @@ vm_link_start
 must "a control plane starts" control_plane start "$vm_host_address"
 
 site_write "$host_site" tlsBootstrap "$(control_plane ca)" "$(control_plane token)"
+pin=$(openssl x509 -pubkey -noout -in "$host_site/ca.crt" | openssl pkey -pubin -outform der | sha256sum | cut -c1-64)
+rm "$host_site/ca.crt"
+sed -i -e "s/ca: {file: ca.crt}/ca: {pin: \"sha256:$pin\"}/" -e 's/nodeIdentity/clientCertificate/' "$host_site/byoh.yaml"
+sed "s/sha256:......../sha256:00000000/" "$host_site/byoh.yaml" >"$host_site/wrong.yaml"
+
+refuses_pin() {
+	guest_says "3: finding the cluster" 'cd /root/site
+		code=0
+		said=$(./byoh-install.run plan --quiet --config wrong.yaml 2>&1 >/dev/null) || code=$?
+		echo "$code: ${said#byoh-install: }"'
+}
+request=
+approve_request() {
+	request=$(kubectl get csr -o name | sed -n 's|.*/\(byoh-kube-proxy-.*\)|\1|p')
+	guest_says "waits for approval: kubectl certificate approve $request" 'byoh-install status' && kubectl certificate approve "$request"
+}
+has_certificate() {
+	guest 'until [ -s /etc/kubernetes/kube-proxy.kubeconfig ]; do sleep 1; done
+		byoh-install status | grep "kube-proxy.s is valid until"
+		[ "$(stat -c %a /etc/kubernetes/kube-proxy.kubeconfig)" = 600 ]'
+}
 
 proxy_rules() {
 	# The rules for the API server's own service show that kube-proxy saw the cluster and could write.
@@ -29,6 +50,7 @@ pod_log() {
 
 must "a bare machine boots, with a private link" vm_start --link
 must "the files are brought to it" host_put_site
+check "another cluster's pin is refused" refuses_pin
 began=$SECONDS
 must "a bare run installs and joins" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2
@@ -37,6 +59,9 @@ must "the node becomes Ready" cluster_wait_ready node worker
 check "its address is the one of the config" test \
 	"$(kubectl get node worker -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')" = "$vm_address"
 check "its label is the one of the config" kubectl get node -l site=private -o name
+must "the host asks for kube-proxy's certificate" cluster_wait_object csr 'byoh-kube-proxy-worker-.*'
+must "status names the request, which is approved" approve_request
+check "the certificate comes" has_certificate
 check "kube-proxy writes its rules, and the service address works" proxy_rules
 check "no image is collected, since this kubelet knows no pins" \
 	guest 'grep -qx "imageGCHighThresholdPercent: 100" /var/lib/kubelet/config.yaml'
