@@ -7,10 +7,12 @@
 #include "installer/report.h"
 #include "installer/session.h"
 
+/* kubeadm finds it itself, and tries again until it does. */
 static bool is_sought(const struct byoh_config *config)
 {
-	return config->join_mode != BYOH_JOIN_NONE && config->cluster.server && config->cluster.ca_pin &&
-	       config->cluster.token && !config->cluster.ca.size;
+	if (config->join_mode != BYOH_JOIN_AGENT && config->join_mode != BYOH_JOIN_TLS_BOOTSTRAP)
+		return false;
+	return config->cluster.server && config->cluster.ca_pin && config->cluster.token && !config->cluster.ca.size;
 }
 
 static int wait_for_network(const struct byoh_session *session, bool required, struct byoh_error *err)
