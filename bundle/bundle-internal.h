@@ -4,12 +4,13 @@
 #define BYOH_BUNDLE_BUNDLE_INTERNAL_H
 
 #include "bundle/bundle.h"
+#include "bundle/reader.h"
 #include "bundle/superblock.h"
 
 struct byoh_bundle {
 	char *name;
-	int fd;
-	uint64_t file_size, offset; /* the bundle is [offset, file_size) of the file */
+	struct byoh_reader *reader;
+	uint64_t offset; /* where the bundle begins in the file */
 	struct byoh_superblock superblock;
 	struct byoh_buffer header; /* superblock to index, read once */
 	struct byoh_signature signatures[BYOH_SIGNATURE_MAX];
@@ -39,8 +40,11 @@ static inline uint64_t byoh_frame_blocks(const struct byoh_frame *frame)
 	return (frame->stored_size + BYOH_BLOCK_SIZE - 1) / BYOH_BLOCK_SIZE;
 }
 
-BYOH_MUST_CHECK int byoh_block_check(const struct byoh_bundle *bundle, uint64_t number,
-				     const void *bytes, size_t size, struct byoh_error *err);
+/* Stored bytes of a block of the frame, and whether they are what the index says. Failures name the file. */
+BYOH_MUST_CHECK int byoh_block_read(struct byoh_bundle *bundle, const struct byoh_frame *frame, uint64_t block,
+				    void *ret, struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_block_check(const struct byoh_bundle *bundle, const struct byoh_frame *frame,
+				     uint64_t block, const void *bytes, struct byoh_error *err);
 
 /* byoh_bundle_unpack for chosen frames only; wanted NULL means all. */
 BYOH_MUST_CHECK int byoh_bundle_unpack_frames(struct byoh_bundle *bundle,

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
@@ -25,50 +24,72 @@ static int find_start(struct byoh_bundle *bundle, struct byoh_error *err)
 	char magic[4];
 	int r;
 
-	if (bundle->file_size < sizeof(magic))
+	bundle->offset = bundle->reader->start;
+	if (bundle->offset)
+		return 0;
+	if (bundle->reader->size < sizeof(magic))
 		return damaged(err, "the file is too short to be a bundle");
-	r = byoh_pread_all(bundle->fd, magic, sizeof(magic), 0, err);
+	r = byoh_reader_read(bundle->reader, magic, sizeof(magic), 0, err);
 	if (r < 0)
 		return r;
 	if (memcmp(magic, "\177ELF", sizeof(magic)) != 0)
 		return 0;
-	r = byoh_executable_note(bundle->fd, &bundle->offset, NULL, err);
+	r = byoh_executable_note(bundle->reader, &bundle->offset, NULL, err);
 	if (r < 0)
 		return r;
-	if (!bundle->offset || bundle->file_size <= bundle->offset)
+	if (!bundle->offset || bundle->reader->size <= bundle->offset)
 		return byoh_fail(err, BYOH_ERROR_FORMAT, ENODATA,
 				 "there is no bundle behind this executable; name one with --from");
 	return 0;
 }
 
+/* The superblock has told how long the bundle is. */
+static int check_size(struct byoh_bundle *bundle, uint64_t whole, struct byoh_error *err)
+{
+	struct byoh_reader *reader = bundle->reader;
+	uint64_t there = reader->size - bundle->offset;
+
+	if (reader->size == BYOH_READER_SIZE_UNKNOWN)
+		return reader->ops->expect ? reader->ops->expect(reader, bundle->offset + whole, err) : 0;
+	if (there < whole)
+		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, /* not ENODATA: a bundle is there */
+				 "the file is cut short: %llu of %llu bytes are there; copy it again",
+				 (unsigned long long)there, (unsigned long long)whole);
+	return there > whole ? damaged(err, "the file has bytes behind its end") : 0;
+}
+
+/* Into the buffer that is kept, and parsed from there: no byte of it is read a second time. */
 static int read_front(struct byoh_bundle *bundle, struct byoh_error *err)
 {
-	unsigned char front[BYOH_FRONT_SIZE];
-	uint64_t header, whole;
-	int r;
+	const char *front;
+	int r = byoh_buffer_add_zeros(&bundle->header, BYOH_FRONT_SIZE, err);
 
-	if (bundle->file_size - bundle->offset < sizeof(front))
+	if (r < 0)
+		return r;
+	if (bundle->reader->size - bundle->offset < BYOH_FRONT_SIZE)
 		return damaged(err, "the file ends before its header does; copy it again");
-	r = byoh_pread_all(bundle->fd, front, sizeof(front), bundle->offset, err);
+	r = byoh_reader_read(bundle->reader, bundle->header.data, BYOH_FRONT_SIZE, bundle->offset, err);
+	front = bundle->header.data;
 	if (r == 0)
 		r = byoh_superblock_parse(front, BYOH_SUPERBLOCK_SIZE, &bundle->superblock, err);
 	if (r == 0)
 		r = byoh_signatures_parse(front + BYOH_SUPERBLOCK_SIZE, BYOH_SIGNATURES_SIZE,
 					  bundle->signatures, &bundle->signature_count, err);
-	if (r < 0)
-		return r;
-	header = byoh_superblock_header_size(&bundle->superblock);
-	whole = header + bundle->superblock.payload_size;
-	if (bundle->file_size - bundle->offset < whole)
-		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, /* not ENODATA: a bundle is there */
-				 "the file is cut short: %llu of %llu bytes are there; copy it again",
-				 (unsigned long long)(bundle->file_size - bundle->offset),
-				 (unsigned long long)whole);
-	if (bundle->file_size - bundle->offset > whole)
-		return damaged(err, "the file has bytes behind its end");
-	r = byoh_buffer_add_zeros(&bundle->header, (size_t)header, err);
-	return r < 0 ? r : byoh_pread_all(bundle->fd, bundle->header.data, (size_t)header, bundle->offset,
-					  err);
+	return r;
+}
+
+static int read_rest(struct byoh_bundle *bundle, struct byoh_error *err)
+{
+	uint64_t header = byoh_superblock_header_size(&bundle->superblock);
+	size_t rest = (size_t)header - BYOH_FRONT_SIZE;
+	int r = check_size(bundle, header + bundle->superblock.payload_size, err);
+
+	if (r == 0)
+		r = byoh_buffer_add_zeros(&bundle->header, rest, err);
+	if (r == 0)
+		r = byoh_reader_read(bundle->reader, bundle->header.data + BYOH_FRONT_SIZE, rest,
+				     bundle->offset + BYOH_FRONT_SIZE, err);
+	return r;
 }
 
 static const char *manifest_frame(const struct byoh_bundle *bundle)
@@ -81,20 +102,11 @@ static const char *index_frame(const struct byoh_bundle *bundle)
 	return manifest_frame(bundle) + BYOH_SKIPPABLE_HEADER_SIZE + bundle->superblock.manifest_size;
 }
 
-/* The front was read twice: what was parsed and what is kept must be the same bytes. */
 static int check_header(struct byoh_bundle *bundle, struct byoh_error *err)
 {
-	CLEANUP_BUFFER struct byoh_buffer front = {0};
-	int r = byoh_superblock_write(&bundle->superblock, &front, err);
+	int r = byoh_skippable_check(manifest_frame(bundle), BYOH_MAGIC_MANIFEST,
+				     bundle->superblock.manifest_size, "manifest", err);
 
-	if (r == 0)
-		r = byoh_signatures_write(bundle->signatures, bundle->signature_count, &front, err);
-	if (r < 0)
-		return r;
-	if (memcmp(front.data, bundle->header.data, BYOH_FRONT_SIZE) != 0)
-		return damaged(err, "the header changed while it was read");
-	r = byoh_skippable_check(manifest_frame(bundle), BYOH_MAGIC_MANIFEST,
-				 bundle->superblock.manifest_size, "manifest", err);
 	if (r == 0)
 		r = byoh_skippable_check(index_frame(bundle), BYOH_MAGIC_INDEX,
 					 bundle->superblock.index_size, "index", err);
@@ -106,33 +118,31 @@ static int check_header(struct byoh_bundle *bundle, struct byoh_error *err)
 
 static int read_header(struct byoh_bundle *bundle, struct byoh_error *err)
 {
-	struct stat st;
-	int r;
+	int r = find_start(bundle, err);
 
-	if (fstat(bundle->fd, &st) < 0)
-		return byoh_fail_errno(err, "cannot look at the file");
-	if (!S_ISREG(st.st_mode))
-		return damaged(err, "not a file; a medium has to be mounted first");
-	bundle->file_size = (uint64_t)st.st_size;
-	r = find_start(bundle, err);
+	if (r == 0 && bundle->reader->ops->settle)
+		r = bundle->reader->ops->settle(bundle->reader, bundle->offset, err);
 	if (r == 0)
 		r = read_front(bundle, err);
+	if (r == 0)
+		r = read_rest(bundle, err);
 	return r < 0 ? r : check_header(bundle, err);
 }
 
-int byoh_bundle_open_fd(int fd, const char *name, struct byoh_bundle **ret, struct byoh_error *err)
+int byoh_bundle_open_reader(struct byoh_reader *reader, const char *name, struct byoh_bundle **ret,
+			    struct byoh_error *err)
 {
 	struct byoh_bundle *bundle = calloc(1, sizeof(*bundle));
 	int r;
 
 	if (!bundle)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	bundle->fd = fd;
+	bundle->reader = reader;
 	bundle->name = strdup(name);
 	r = bundle->name ? read_header(bundle, err)
 			 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	if (r < 0) {
-		bundle->fd = -1; /* stays the caller's */
+		bundle->reader = NULL; /* stays the caller's */
 		byoh_bundle_free(bundle);
 		return byoh_error_wrap(err, r, "%s", name);
 	}
@@ -140,16 +150,35 @@ int byoh_bundle_open_fd(int fd, const char *name, struct byoh_bundle **ret, stru
 	return 0;
 }
 
-int byoh_bundle_open(const char *path, struct byoh_bundle **ret, struct byoh_error *err)
+int byoh_bundle_open_fd(int fd, const char *name, struct byoh_bundle **ret, struct byoh_error *err)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	CLEANUP_FD int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* fd stays the caller's until all has gone well */
+	CLEANUP_READER struct byoh_reader *reader = NULL;
 	int r;
 
-	if (fd < 0)
-		return byoh_fail_errno(err, "cannot open %s", path);
-	r = byoh_bundle_open_fd(fd, path, ret, err);
+	if (copy < 0)
+		return byoh_fail_errno(err, "%s", name);
+	r = byoh_reader_of_fd(copy, &reader, err);
+	if (r < 0)
+		return byoh_error_wrap(err, r, "%s", name);
+	copy = -1;
+	r = byoh_bundle_open_reader(reader, name, ret, err);
+	if (r < 0)
+		return r;
+	reader = NULL;
+	close(fd);
+	return 0;
+}
+
+int byoh_bundle_open(const char *path, struct byoh_bundle **ret, struct byoh_error *err)
+{
+	CLEANUP_READER struct byoh_reader *reader = NULL;
+	int r = byoh_reader_of_file(path, &reader, err);
+
 	if (r == 0)
-		fd = -1;
+		r = byoh_bundle_open_reader(reader, path, ret, err);
+	if (r == 0)
+		reader = NULL;
 	return r;
 }
 
@@ -157,7 +186,7 @@ void byoh_bundle_free(struct byoh_bundle *bundle)
 {
 	if (!bundle)
 		return;
-	byoh_cleanup_fd(&bundle->fd);
+	byoh_reader_free(bundle->reader);
 	byoh_buffer_release(&bundle->header);
 	byoh_manifest_free(bundle->manifest);
 	byoh_index_free(bundle->index);
@@ -198,6 +227,11 @@ uint64_t byoh_bundle_header_size(const struct byoh_bundle *bundle)
 const void *byoh_bundle_header(const struct byoh_bundle *bundle)
 {
 	return bundle->header.data;
+}
+
+const struct byoh_reader *byoh_bundle_reader(const struct byoh_bundle *bundle)
+{
+	return bundle->reader;
 }
 
 const struct byoh_signature *byoh_bundle_signatures(const struct byoh_bundle *bundle, size_t *ret_count)

@@ -15,6 +15,7 @@
 #include "bundle/base/error.h"
 #include "bundle/index.h"
 #include "bundle/manifest.h"
+#include "bundle/reader.h"
 #include "bundle/trust.h"
 
 struct byoh_bundle; /* an open bundle; owns its descriptor, manifest and index */
@@ -26,6 +27,9 @@ BYOH_MUST_CHECK int byoh_bundle_open(const char *path, struct byoh_bundle **ret,
 /* The same for a descriptor, which the bundle takes on success. name stands in messages. */
 BYOH_MUST_CHECK int byoh_bundle_open_fd(int fd, const char *name, struct byoh_bundle **ret,
 					struct byoh_error *err);
+/* The same for bytes from anywhere; the reader is the bundle's on success. */
+BYOH_MUST_CHECK int byoh_bundle_open_reader(struct byoh_reader *reader, const char *name,
+					    struct byoh_bundle **ret, struct byoh_error *err);
 void byoh_bundle_free(struct byoh_bundle *bundle);
 void byoh_bundle_freep(struct byoh_bundle **bundle);
 #define CLEANUP_BUNDLE __attribute__((cleanup(byoh_bundle_freep)))
@@ -92,6 +96,8 @@ BYOH_MUST_CHECK int byoh_bundle_unpack(struct byoh_bundle *bundle, const struct 
 BYOH_MUST_CHECK int byoh_bundle_read(struct byoh_bundle *bundle, const char *path, size_t max,
 				     struct byoh_buffer *ret, struct byoh_error *err);
 
+/* Where its bytes come from. Borrowed. */
+const struct byoh_reader *byoh_bundle_reader(const struct byoh_bundle *bundle);
 /* The header's bytes (superblock to index), for a copy of the bundle. Borrowed. */
 const void *byoh_bundle_header(const struct byoh_bundle *bundle);
 

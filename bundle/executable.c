@@ -3,13 +3,10 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/cursor.h"
-#include "bundle/base/path.h"
 
 #define MAX_PROGRAM_HEADERS 64	 /* linkers write about a dozen */
 #define MAX_NOTES_SIZE ((uint64_t)64 << 10)
@@ -50,8 +47,8 @@ static bool find_note(const unsigned char *notes, size_t size, uint64_t *ret_off
 	return false;
 }
 
-static int look_in_segment(int fd, const Elf64_Phdr *segment, uint64_t *ret_offset, uint64_t *ret_at,
-			   struct byoh_error *err)
+static int look_in_segment(struct byoh_reader *reader, const Elf64_Phdr *segment, uint64_t *ret_offset,
+			   uint64_t *ret_at, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer notes = {0};
 	int r;
@@ -60,7 +57,7 @@ static int look_in_segment(int fd, const Elf64_Phdr *segment, uint64_t *ret_offs
 		return no_note(err);
 	r = byoh_buffer_add_zeros(&notes, (size_t)segment->p_filesz, err);
 	if (r == 0)
-		r = byoh_pread_all(fd, notes.data, notes.size, segment->p_offset, err);
+		r = byoh_reader_read(reader, notes.data, notes.size, segment->p_offset, err);
 	if (r < 0)
 		return r;
 	if (!find_note((const unsigned char *)notes.data, notes.size, ret_offset, ret_at))
@@ -69,22 +66,23 @@ static int look_in_segment(int fd, const Elf64_Phdr *segment, uint64_t *ret_offs
 	return 0;
 }
 
-int byoh_executable_note(int fd, uint64_t *ret_offset, uint64_t *ret_at, struct byoh_error *err)
+int byoh_executable_note(struct byoh_reader *reader, uint64_t *ret_offset, uint64_t *ret_at,
+			 struct byoh_error *err)
 {
 	Elf64_Phdr segments[MAX_PROGRAM_HEADERS];
 	uint64_t at = 0;
 	Elf64_Ehdr header;
 
-	if (byoh_pread_all(fd, &header, sizeof(header), 0, NULL) < 0 ||
+	if (byoh_reader_read(reader, &header, sizeof(header), 0, NULL) < 0 ||
 	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_phentsize != sizeof(Elf64_Phdr) ||
 	    !header.e_phnum || header.e_phnum > MAX_PROGRAM_HEADERS || header.e_phoff > MAX_EXECUTABLE)
 		return no_note(err);
-	if (byoh_pread_all(fd, segments, header.e_phnum * sizeof(segments[0]), header.e_phoff, NULL) < 0)
+	if (byoh_reader_read(reader, segments, header.e_phnum * sizeof(segments[0]), header.e_phoff, NULL) < 0)
 		return no_note(err);
 	for (size_t i = 0; i < header.e_phnum; i++) {
 		if (segments[i].p_type != PT_NOTE ||
-		    look_in_segment(fd, &segments[i], ret_offset, &at, NULL) < 0)
+		    look_in_segment(reader, &segments[i], ret_offset, &at, NULL) < 0)
 			continue;
 		if (ret_at)
 			*ret_at = at;
@@ -96,27 +94,26 @@ int byoh_executable_note(int fd, uint64_t *ret_offset, uint64_t *ret_at, struct 
 int byoh_executable_prepare(const char *stub, struct byoh_buffer *ret, uint64_t *ret_offset,
 			    struct byoh_error *err)
 {
-	CLEANUP_FD int fd = open(stub, O_RDONLY | O_CLOEXEC);
+	CLEANUP_READER struct byoh_reader *reader = NULL;
 	uint64_t joined, at, join;
-	struct stat st;
-	int r;
+	int r = byoh_reader_of_file(stub, &reader, err);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return byoh_fail_errno(err, "cannot open the executable %s", stub);
-	r = byoh_executable_note(fd, &joined, &at, err);
+	if (r < 0)
+		return byoh_error_wrap(err, r, "the executable");
+	r = byoh_executable_note(reader, &joined, &at, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", stub);
 	if (joined)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
 				 "%s has a bundle joined already; give the bare byoh-install", stub);
-	if ((uint64_t)st.st_size > MAX_EXECUTABLE)
+	if (reader->size > MAX_EXECUTABLE)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EFBIG, "%s is too large", stub);
-	r = byoh_buffer_add_zeros(ret, (size_t)st.st_size, err);
+	r = byoh_buffer_add_zeros(ret, (size_t)reader->size, err);
 	if (r == 0)
-		r = byoh_pread_all(fd, ret->data, (size_t)st.st_size, 0, err);
+		r = byoh_reader_read(reader, ret->data, (size_t)reader->size, 0, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", stub);
-	join = byoh_executable_join_offset((uint64_t)st.st_size);
+	join = byoh_executable_join_offset(reader->size);
 	for (size_t i = 0; i < 8; i++)
 		ret->data[at + i] = (char)(join >> (8 * i));
 	*ret_offset = join;

@@ -11,16 +11,17 @@
 
 #include "bundle/base/buffer.h"
 #include "bundle/base/error.h"
+#include "bundle/reader.h"
 
 #define BYOH_NOTE_OWNER "byoh"
 #define BYOH_NOTE_TYPE 1
 #define BYOH_BUNDLE_ALIGNMENT 4096 /* file systems can share whole blocks of copies */
 
-/* Reads the note of the ELF file behind fd. *ret_offset is the bundle's offset (0: none joined),
+/* Reads the note of the ELF file. *ret_offset is the bundle's offset (0: none joined),
  * *ret_at (may be NULL) where that number stands in the file. -ENOEXEC if it is no ELF file or has no
  * such note. Bytes of the file are not believed: every number is bounded. */
-BYOH_MUST_CHECK int byoh_executable_note(int fd, uint64_t *ret_offset, uint64_t *ret_at,
-					 struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_executable_note(struct byoh_reader *reader, uint64_t *ret_offset,
+					 uint64_t *ret_at, struct byoh_error *err);
 
 /* The stub with its note filled in, appended to ret; *ret_offset is where a bundle joins, and
  * ret->size stays the executable's own length (the gap is zeros). */

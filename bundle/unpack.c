@@ -381,12 +381,11 @@ static int read_block(struct pass *pass, const struct byoh_frame *frame, uint64_
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	block->next = NULL;
 	block->size = size;
-	r = byoh_pread_all(bundle->fd, block->bytes, size, byoh_bundle_payload_at(bundle) + at, err);
+	r = byoh_block_read(bundle, frame, number, block->bytes, err);
+	if (r == 0)
+		r = byoh_block_check(bundle, frame, number, block->bytes, err);
 	if (r < 0)
-		return byoh_error_wrap(err, r, "%s", bundle->name);
-	r = byoh_block_check(bundle, frame->first_block + number, block->bytes, size, err);
-	if (r < 0)
-		return byoh_error_wrap(err, r, "%s", bundle->name);
+		return r;
 	if (pass->unpack->stored) {
 		r = pass->unpack->stored(pass->unpack->context, at, block->bytes, size, err);
 		if (r < 0)
