@@ -17,12 +17,15 @@
 #include "bundle/executable.h"
 #include "bundle/pack.h"
 #include "bundle/sbom.h"
+#include "bundle/slices.h"
 #include "bundle/spec.h"
+
+#define STUB_MAX ((size_t)256 << 20)
 
 struct build {
 	const char *spec_path, *key, *passphrase_file, *out, *cache, *stub;
 	bool allow_unlocked, unsigned_, quiet;
-	uint64_t level, threads;
+	uint64_t level, threads, split; /* bytes of a slice; 0: one file */
 	char scratch[BYOH_PATH_MAX]; /* "" until made */
 	struct byoh_spec *spec;
 	struct byoh_tree *tree;
@@ -184,14 +187,53 @@ static void tell_packing(const struct build *build)
 		(unsigned long long)build->level);
 }
 
+static const char *written_as(const struct build *build, char ret[BYOH_PATH_MAX])
+{
+	snprintf(ret, BYOH_PATH_MAX, "%s%s", build->out, build->split ? ".001" : "");
+	return ret;
+}
+
 static void tell_written(const struct build *build, const char *id)
 {
 	struct stat st;
-	char size[32];
+	char size[32], path[BYOH_PATH_MAX];
 
-	if (!build->quiet && stat(build->out, &st) == 0)
-		fprintf(stderr, "==> written %s, %s, id %s\n", build->out,
+	if (!build->quiet && stat(written_as(build, path), &st) == 0)
+		fprintf(stderr, "==> written %s, %s, id %s\n", path,
 			byoh_format_size((uint64_t)st.st_size, size), id);
+}
+
+/* A stick with slices has the installer beside them as it is: none of them can be started. */
+static int copy_stub(const struct build *build, const char *folder, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer bytes = {0};
+	CLEANUP_FD int root = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char stub[BYOH_PATH_MAX];
+	int r = find_stub(build, stub, err);
+
+	if (root < 0)
+		return byoh_fail_errno(err, "cannot open %s", folder);
+	if (r == 0)
+		r = byoh_read_named_file(stub, STUB_MAX, &bytes, err);
+	return r < 0 ? r : byoh_write_file(root, "byoh-install", bytes.data, bytes.size, 0755, err);
+}
+
+/* The slices take the place of the one file. */
+static int cut(const struct build *build, struct byoh_error *err)
+{
+	const char *slash = strrchr(build->out, '/');
+	CLEANUP_FREE char *folder = !slash ? strdup(".") :
+				    strndup(build->out, slash == build->out ? 1 : (size_t)(slash - build->out));
+	int r;
+
+	if (!folder)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	r = byoh_slices_cut(build->out, folder, build->split, NULL, err);
+	if (r == 0)
+		r = copy_stub(build, folder, err);
+	if (r == 0 && unlink(build->out) < 0)
+		return byoh_fail_errno(err, "cannot remove %s", build->out);
+	return r;
 }
 
 static int pack(struct build *build, struct byoh_error *err)
@@ -219,6 +261,9 @@ static int pack(struct build *build, struct byoh_error *err)
 	if (r < 0)
 		return r;
 	byoh_digest_hex(&id, hex);
+	r = build->split ? cut(build, err) : 0;
+	if (r < 0)
+		return r;
 	tell_written(build, hex);
 	printf("%s\n", hex);
 	return 0;
@@ -276,6 +321,8 @@ static int take_option(struct build *build, int c, struct byoh_error *err)
 	case 'q':
 		build->quiet = true;
 		return 0;
+	case 'S':
+		return byoh_cli_size(optarg, "split", &build->split, err);
 	case 'l':
 		return byoh_cli_number(optarg, "level", 1, 22, &build->level, err);
 	default:
@@ -291,7 +338,8 @@ static int run(int argc, char **argv, struct byoh_error *err)
 		{ "stub", required_argument, NULL, 's' },    { "allow-unlocked", no_argument, NULL, 'u' },
 		{ "unsigned", no_argument, NULL, 'n' },
 		{ "quiet", no_argument, NULL, 'q' },	     { "level", required_argument, NULL, 'l' },
-		{ "threads", required_argument, NULL, 't' }, { 0 }
+		{ "threads", required_argument, NULL, 't' }, { "split", required_argument, NULL, 'S' },
+		{ 0 }
 	};
 	CLEANUP(release_build) struct build build = { .level = BYOH_PACK_LEVEL_DEFAULT };
 	int c, r;
@@ -309,6 +357,9 @@ static int run(int argc, char **argv, struct byoh_error *err)
 	if (!ends_with(build.out, ".run") && !ends_with(build.out, ".bundle"))
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
 				 "--out %s: the name must end in .run or .bundle", build.out);
+	if (build.split && (build.split < BYOH_SLICE_SIZE_MIN || build.split > BYOH_SLICE_SIZE_MAX))
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,
+				 "--split takes 64K to 4294967295 bytes: FAT32 takes no larger file");
 	build.spec_path = argv[optind];
 	return build_bundle(&build, err);
 }
@@ -316,6 +367,7 @@ static int run(int argc, char **argv, struct byoh_error *err)
 const struct byoh_cli_verb byoh_cli_build = {
 	"build",
 	"build SPEC --key private.pem|--unsigned --out FILE.run|FILE.bundle [--cache DIR] [--stub byoh-install]\n"
-	"        [--passphrase-file FILE] [--level 1-22] [--threads N] [--allow-unlocked] [--quiet]",
+	"        [--passphrase-file FILE] [--level 1-22] [--threads N] [--allow-unlocked] [--quiet]\n"
+	"        [--split SIZE]",
 	"Pack the sources of a spec and sign the bundle; prints its id.", run,
 };

@@ -35,7 +35,7 @@ static int inspect_file(const struct inspect *inspect, const char *path, struct 
 	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 
-	TRY(byoh_bundle_open(path, &bundle, err));
+	TRY(byoh_cli_open_bundle(path, &bundle, err));
 	/* Before they are checked: who finds a file refused wants to know by which of them. */
 	if (inspect->signatures)
 		TRY(show_signatures(inspect, bundle, err));

@@ -12,6 +12,8 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "bundle/bundle.h"
+#include "bundle/slices.h"
 
 #define PASSPHRASE_MAX ((size_t)4096)
 
@@ -89,4 +91,69 @@ int byoh_cli_number(const char *text, const char *option, uint64_t min, uint64_t
 				 option, (unsigned long long)min, (unsigned long long)max);
 	*ret = value;
 	return 0;
+}
+
+/* "3.5": thousandths are enough for a length that people name. */
+static bool parse_decimal(const char *text, char **ret_end, uint64_t *ret_thousandths)
+{
+	uint64_t value;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, ret_end, 10);
+	if (errno || value > UINT32_MAX)
+		return false;
+	value *= 1000;
+	if (**ret_end == '.') {
+		uint64_t unit = 100;
+
+		for ((*ret_end)++; **ret_end >= '0' && **ret_end <= '9'; (*ret_end)++, unit /= 10)
+			value += unit * (uint64_t)(**ret_end - '0');
+	}
+	*ret_thousandths = value;
+	return true;
+}
+
+int byoh_cli_size(const char *text, const char *option, uint64_t *ret, struct byoh_error *err)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	uint64_t value;
+	char *end;
+
+	if (text[strspn(text, "0123456789")] == '\0')
+		return byoh_cli_number(text, option, 1, UINT64_MAX / 2, ret, err);
+	if (parse_decimal(text, &end, &value) && *end && !end[1] && (unit = strchr(units, *end))) {
+		*ret = (value << (10 * (unit - units + 1))) / 1000;
+		return 0;
+	}
+	return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--%s must be a length as 3.5G, 700M, 64K or bytes", option);
+}
+
+int byoh_cli_open_bundle(const char *path, struct byoh_bundle **ret, struct byoh_error *err)
+{
+	CLEANUP_READER struct byoh_reader *reader = NULL;
+	CLEANUP_FREE char *whole = NULL;
+	CLEANUP_FREE char *folder = NULL;
+	const char *slash, *folders[1];
+	struct byoh_slices_input input = { .folders = folders, .folder_count = 1 };
+	size_t length;
+	int r;
+
+	if (!byoh_slice_is_name(path, &length))
+		return byoh_bundle_open(path, ret, err);
+	whole = strndup(path, length);
+	slash = whole ? strrchr(whole, '/') : NULL;
+	folder = !slash ? strdup(".") : strndup(whole, slash == whole ? 1 : (size_t)(slash - whole));
+	if (!whole || !folder)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	folders[0] = folder;
+	input.name = slash ? slash + 1 : whole;
+	r = byoh_slices_open(&input, &reader, err);
+	if (r == 0)
+		r = byoh_bundle_open_reader(reader, whole, ret, err);
+	if (r == 0)
+		reader = NULL;
+	return r;
 }

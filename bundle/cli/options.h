@@ -27,6 +27,11 @@ BYOH_MUST_CHECK int byoh_cli_add_key(struct byoh_keyring *keyring, const char *p
 /* A whole number within bounds. */
 BYOH_MUST_CHECK int byoh_cli_number(const char *text, const char *option, uint64_t min, uint64_t max,
 				    uint64_t *ret, struct byoh_error *err);
+/* A length: bytes, or a number with a fraction and K, M or G behind it (powers of 1024). */
+BYOH_MUST_CHECK int byoh_cli_size(const char *text, const char *option, uint64_t *ret, struct byoh_error *err);
+/* A bundle by its file, or by the first of its slices. */
+struct byoh_bundle;
+BYOH_MUST_CHECK int byoh_cli_open_bundle(const char *path, struct byoh_bundle **ret, struct byoh_error *err);
 
 /* What a verb is asked for, on standard output, whole or an error. */
 BYOH_MUST_CHECK int byoh_cli_print(const struct byoh_buffer *text, struct byoh_error *err);

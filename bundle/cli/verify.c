@@ -41,7 +41,7 @@ static int verify(const char *path, const struct byoh_keyring *given, bool quiet
 
 	if (!signers)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	r = byoh_bundle_open(path, &bundle, err);
+	r = byoh_cli_open_bundle(path, &bundle, err);
 	if (r == 0 && !vouched)
 		r = byoh_bundle_add_signers(bundle, signers, err);
 	if (r == 0)
