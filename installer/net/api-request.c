@@ -7,121 +7,36 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bundle/base/buffer.h"
 #include "bundle/base/cleanup.h"
 #include "installer/credentials.h"
+#include "installer/net/connect.h"
 #include "installer/net/outside-protocol.h"
 
-#define CONNECT_MILLISECONDS 3000 /* to each address */
 #define TRANSFER_MILLISECONDS 10000L
 
-struct target {
-	char *host, *port; /* curl's; host without brackets */
-};
-
-static void release_target(struct target *target)
+static int split_server(const char *server, struct byoh_target *ret, struct byoh_error *err)
 {
-	curl_free(target->host);
-	curl_free(target->port);
-}
-
-static int split_server(const char *server, struct target *ret, struct byoh_error *err)
-{
-	CURLU *url = curl_url();
-	bool whole = url && curl_url_set(url, CURLUPART_URL, server, 0) == CURLUE_OK &&
-		     curl_url_get(url, CURLUPART_HOST, &ret->host, 0) == CURLUE_OK &&
-		     curl_url_get(url, CURLUPART_PORT, &ret->port, CURLU_DEFAULT_PORT) == CURLUE_OK;
-	size_t length;
-
-	curl_url_cleanup(url);
-	if (!whole || strncmp(server, "https://", 8) != 0)
-		return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%.200s\" is no address of an API server",
-				 server);
-	length = strlen(ret->host);
-	if (ret->host[0] == '[' && ret->host[length - 1] == ']') {
-		memmove(ret->host, ret->host + 1, length - 2);
-		ret->host[length - 2] = '\0';
-	}
-	return 0;
-}
-
-static int connect_one(const struct addrinfo *address)
-{
-	CLEANUP_FD int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct pollfd one = { .fd = fd, .events = POLLOUT };
-	socklen_t size = sizeof(int);
-	int failure = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
-		return TAKE_FD(fd);
-	if (errno != EINPROGRESS)
-		return -errno;
-	if (poll(&one, 1, CONNECT_MILLISECONDS) <= 0)
-		return -ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size))
-		return -errno;
-	return failure ? -failure : TAKE_FD(fd);
+	if (strncmp(server, "https://", 8) == 0 && byoh_target_of(server, ret))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EINVAL, "\"%.200s\" is no address of an API server", server);
 }
 
 static int connect_server(const char *server, struct byoh_error *err)
 {
-	CLEANUP(release_target) struct target target = { 0 };
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *addresses = NULL;
-	int fd = -EHOSTUNREACH, rc = split_server(server, &target, err);
+	CLEANUP(byoh_target_release) struct byoh_target target = { 0 };
+	int r = split_server(server, &target, err);
 
-	if (rc < 0)
-		return rc;
-	rc = getaddrinfo(target.host, target.port, &hints, &addresses);
-	if (rc)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, BYOH_API_NAME_UNKNOWN, "cannot find %.200s: %s", server,
-				 gai_strerror(rc));
-	for (const struct addrinfo *address = addresses; address && fd < 0; address = address->ai_next)
-		fd = connect_one(address);
-	freeaddrinfo(addresses);
-	return fd >= 0 ? fd : byoh_fail(err, BYOH_ERROR_SYSTEM, -fd, "cannot reach %.200s: %s", server,
-					strerror(-fd));
-}
-
-/* From here on the one connection is all there is. */
-static int shut_in(int parent, struct byoh_error *err)
-{
-	int rc = byoh_outside_give_up_rights(parent);
-
-	if (rc == 0)
-		rc = byoh_outside_load_filter();
-	return rc < 0 ? byoh_fail(err, BYOH_ERROR_SYSTEM, -rc, "cannot give up rights: %s", strerror(-rc)) : 0;
-}
-
-static curl_socket_t give_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	int *fd = context;
-
-	(void)purpose;
-	(void)address;
-	return *fd < 0 ? CURL_SOCKET_BAD : TAKE_FD(*fd);
-}
-
-static int say_connected(void *context, curl_socket_t fd, curlsocktype purpose)
-{
-	(void)context;
-	(void)fd;
-	(void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
+	return r < 0 ? r : byoh_connect(&target, server, err);
 }
 
 struct exchange {
@@ -244,11 +159,10 @@ static bool set_trust(struct exchange *exchange)
 	       set_blob(easy, CURLOPT_CAINFO_BLOB, request->ca->data, request->ca->size);
 }
 
-/* Nothing but the connection that is there: whatever address it is told, libcurl gets that one. */
 static bool set_connection(struct exchange *exchange, int *fd)
 {
-	CLEANUP_FREE char *url = NULL, *resolve = NULL;
-	CLEANUP(release_target) struct target target = { 0 };
+	CLEANUP_FREE char *url = NULL;
+	CLEANUP(byoh_target_release) struct byoh_target target = { 0 };
 	const char *server = exchange->request->server;
 	CURL *easy = exchange->easy;
 	size_t length = strlen(server);
@@ -257,15 +171,8 @@ static bool set_connection(struct exchange *exchange, int *fd)
 		length--;
 	if (split_server(server, &target, NULL) < 0 ||
 	    asprintf(&url, "%.*s%s", (int)length, server, exchange->request->path) < 0 ||
-	    asprintf(&resolve, "%s:%s:127.0.0.1", target.host, target.port) < 0)
+	    !byoh_connect_only(easy, &target, fd, &exchange->resolve))
 		return false;
-	exchange->resolve = curl_slist_append(NULL, resolve);
-	curl_easy_setopt(easy, CURLOPT_RESOLVE, exchange->resolve);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, give_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fd);
-	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, say_connected);
 	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
@@ -375,7 +282,7 @@ int byoh_api_request_perform(const struct byoh_api_request *request, int parent,
 	fd = connect_server(request->server, err);
 	if (fd < 0)
 		return fd;
-	r = shut_in(parent, err);
+	r = byoh_connect_shut_in(parent, err);
 	if (r < 0)
 		return r;
 	exchange.easy = curl_easy_init();
