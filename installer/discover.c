@@ -182,10 +182,6 @@ int byoh_discover_bundle(const char *named, char **ret, struct byoh_error *err)
 	struct stat st;
 
 	*ret = NULL;
-	if (strncmp(named, "http://", 7) == 0 || strncmp(named, "https://", 8) == 0)
-		return byoh_fail(err, BYOH_ERROR_USAGE, ENOTSUP,
-				 "%s: this version installs from files and folders only; copy the bundle here",
-				 named);
 	if (stat(named, &st) < 0)
 		return byoh_fail(err, BYOH_ERROR_USAGE, errno, "cannot open the bundle %s: %s", named,
 				 strerror(errno));

@@ -38,7 +38,7 @@ enum option_id {
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
 	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
 	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_TOKEN_TTL, OPTION_CLUSTER_KUBECONFIG, OPTION_MANAGEMENT,
-	OPTION_AGAIN, OPTION_WAIT, OPTION_VOLUME, OPTION_HELP, OPTION_VERSION,
+	OPTION_AGAIN, OPTION_WAIT, OPTION_VOLUME, OPTION_MIRROR_CA, OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -54,6 +54,7 @@ static const struct option options[] = {
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	/* some verbs: listed in their own options */
 	{ "from", required_argument, NULL, OPTION_FROM },
+	{ "mirror-ca", required_argument, NULL, OPTION_MIRROR_CA },
 	{ "plan", required_argument, NULL, OPTION_PLAN },
 	{ "ignore-preflight-errors", required_argument, NULL, OPTION_IGNORE },
 	{ "installed", no_argument, NULL, OPTION_INSTALLED },
@@ -92,7 +93,9 @@ static const struct option_help {
 	[OPTION_YES] = { NULL, "answer every question with yes" },
 	[OPTION_QUIET] = { NULL, "only errors, warnings and results" },
 	[OPTION_VERBOSE] = { NULL, "more: each action, each check, notes while working" },
-	[OPTION_FROM] = { "FILE|DIR", "another bundle than this one, a file or a folder; of join: a folder with token, CA..." },
+	[OPTION_FROM] = { "FILE|DIR|URL", "another bundle than this one: a file, a folder that holds it or its slices, "
+					  "a mirror; repeated, the folders of slices; of join: a folder with token, CA..." },
+	[OPTION_MIRROR_CA] = { "FILE", "the CA (PEM) of the mirror that --from names; no other counts then" },
 	[OPTION_PLAN] = { "FILE", "go on only if the plan is this one, of plan --json" },
 	[OPTION_IGNORE] = { "ID,...", "go on though these checks of the host fail" },
 	[OPTION_INSTALLED] = { NULL, "what lies on the host, in place of a bundle" },
@@ -194,6 +197,14 @@ static int add_key(struct byoh_options *ret, struct byoh_error *err)
 	return 0;
 }
 
+static int add_from(struct byoh_options *ret, struct byoh_error *err)
+{
+	if (ret->from_count == ARRAY_SIZE(ret->from))
+		return byoh_fail(err, BYOH_ERROR_USAGE, E2BIG, "too many --from");
+	ret->from[ret->from_count++] = optarg;
+	return 0;
+}
+
 /* Arguments can be read by everybody on the host, for as long as the run takes. */
 static int take_token(struct byoh_options *ret, struct byoh_error *err)
 {
@@ -208,8 +219,8 @@ static int take_token(struct byoh_options *ret, struct byoh_error *err)
 static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_error *err)
 {
 	const char **texts[] = {
-		[OPTION_CONFIG] = &ret->config, [OPTION_ROOT] = &ret->root, [OPTION_FROM] = &ret->from,
-		[OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
+		[OPTION_CONFIG] = &ret->config, [OPTION_ROOT] = &ret->root,
+		[OPTION_MIRROR_CA] = &ret->mirror_ca, [OPTION_PLAN] = &ret->plan, [OPTION_IGNORE] = &ret->ignored_preflight,
 		[OPTION_TOKEN_FILE] = &ret->token_file,
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
 		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig, [OPTION_TOKEN_TTL] = &ret->token_ttl,
@@ -229,6 +240,8 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 
 	if (id == OPTION_KEY)
 		return add_key(ret, err);
+	if (id == OPTION_FROM)
+		return add_from(ret, err);
 	if (id == OPTION_TOKEN)
 		return take_token(ret, err);
 	if ((size_t)id < ARRAY_SIZE(texts) && texts[id])

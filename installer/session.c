@@ -14,6 +14,8 @@
 #include "installer/credentials.h"
 #include "installer/discover.h"
 #include "installer/log.h"
+#include "installer/media.h"
+#include "installer/net/mirror.h"
 #include "installer/net/outside.h"
 #include "installer/report.h"
 #include "installer/restore.h"
@@ -27,6 +29,8 @@ void byoh_session_release(struct byoh_session *session)
 	byoh_plan_free(session->plan);
 	byoh_bundle_free(session->bundle);
 	byoh_bundle_free(session->installed);
+	byoh_mirror_free(session->mirror);
+	byoh_arriving_release(&session->arriving);
 	byoh_config_free(session->config);
 	byoh_state_free(session->state);
 	byoh_keyring_free(session->keyring);
@@ -40,8 +44,9 @@ void byoh_session_release(struct byoh_session *session)
 
 int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err)
 {
-	(void)session;
-	return byoh_inside_only(err);
+	int r = byoh_media_start(session, err);
+
+	return r < 0 ? r : byoh_inside_only(err);
 }
 
 int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err)
@@ -53,6 +58,9 @@ int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err
 		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, EPERM,
 				 "%s looks at the host itself, and what lies there only root may read; run "
 				 "it with sudo, or work in a folder with --root DIR", session->verb);
+	r = byoh_media_start(session, err);
+	if (r < 0)
+		return r;
 	r = root ? byoh_inside_only(err) : byoh_outside_start(&session->outside, err);
 	if (r == 0)
 		r = byoh_host_gather(root ? root : "/", session->outside, &session->host, err);
@@ -213,15 +221,12 @@ static int fall_back(struct byoh_session *session, struct byoh_error *err)
 
 static int open_any(struct byoh_session *session, const char *path, struct byoh_error *err)
 {
-	CLEANUP_FREE char *found = NULL;
 	int r;
 
-	if (!path)
-		path = session->options.from;
-	if (path) {
-		r = byoh_discover_bundle(path, &found, err);
-		return r < 0 ? r : byoh_bundle_open(found, &session->bundle, err);
-	}
+	if (path)
+		return byoh_media_open(session, &path, 1, err);
+	if (session->options.from_count)
+		return byoh_media_open(session, session->options.from, session->options.from_count, err);
 	r = open_self(session, err);
 	return r == -ENODATA ? fall_back(session, err) : r;
 }

@@ -11,6 +11,7 @@
 
 #include "bundle/base/bar.h"
 #include "bundle/bundle.h"
+#include "installer/arriving.h"
 #include "installer/config.h"
 #include "installer/host.h"
 #include "installer/join-record.h"
@@ -27,7 +28,10 @@
 #define BYOH_SESSION_KEYS_MAX 16
 
 struct byoh_options {
-	const char *config, *root, *from, *plan, *ignored_preflight;
+	const char *config, *root, *plan, *ignored_preflight;
+	const char *from[BYOH_SLICES_FOLDERS_MAX];
+	size_t from_count;
+	const char *mirror_ca;
 	const char *token_file, *kubeconfig, *ca, *wait; /* join */
 	bool again, volume;			  /* join */
 	const char *drain_kubeconfig;
@@ -55,6 +59,8 @@ struct byoh_session {
 	struct byoh_host_lock *lock;
 	struct byoh_state *state;	 /* NULL: nothing of ours is installed */
 	struct byoh_config *config;
+	struct byoh_mirror *mirror;	 /* where --from is a URL */
+	struct byoh_arriving arriving;	 /* what came of slices in an earlier run; lent to the bundle */
 	struct byoh_bundle *bundle;
 	bool bundle_is_self;		 /* behind this executable */
 	bool bundle_is_kept;		 /* the installed release's own, which only root could put there */

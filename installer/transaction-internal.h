@@ -30,6 +30,8 @@ struct byoh_transaction {
 	int *folders;		  /* by number: the staging folder; borrowed */
 	uint64_t *numbers;	  /* by the bundle's file: which action it is staged for */
 	int bundle_copy;	  /* descriptor; -1: not wanted */
+	uint64_t copy_number;	  /* of the action that it is staged for */
+	uint64_t copied;	  /* bytes of it, all of blocks that were checked */
 	bool later;		  /* something is left for the boot */
 };
 

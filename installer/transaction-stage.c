@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/arriving.h"
 #include "installer/transaction-internal.h"
 
 /* New, empty, with the rights that it will have: the folder keeps others out until it is published. */
@@ -79,6 +81,8 @@ static int start_bundle_copy(struct byoh_transaction *transaction, int folder, u
 {
 	struct byoh_bundle *bundle = transaction->input->bundle;
 
+	transaction->copy_number = number;
+	transaction->copied = byoh_bundle_header_size(bundle);
 	transaction->bundle_copy = create_staged(folder, number, action->mode, err);
 	if (transaction->bundle_copy < 0)
 		return transaction->bundle_copy;
@@ -145,7 +149,35 @@ static int store(void *context, uint64_t offset, const void *bytes, size_t size,
 	uint64_t header = byoh_bundle_header_size(transaction->input->bundle);
 	int r = byoh_pwrite_all(transaction->bundle_copy, bytes, size, header + offset, err);
 
-	return r < 0 ? byoh_error_wrap(err, r, "cannot keep the bundle") : 0;
+	if (r < 0)
+		return byoh_error_wrap(err, r, "cannot keep the bundle");
+	transaction->copied = header + offset + size;
+	return 0;
+}
+
+/* The next slice is missing. What came needs no second bringing: the run that goes on reads it from here. */
+static int keep_arrived(struct byoh_transaction *transaction, struct byoh_error *err)
+{
+	struct byoh_bundle *bundle = transaction->input->bundle;
+	const struct byoh_reader *reader = byoh_bundle_reader(bundle);
+	uint64_t start = byoh_bundle_offset(bundle), tail_offset;
+	const void *tail;
+	size_t tail_size;
+	char name[32];
+	int r = 0;
+
+	if (transaction->bundle_copy < 0 || !byoh_reader_is_slices(reader))
+		return 0;
+	tail = byoh_slices_tail(reader, &tail_offset, &tail_size);
+	if (tail_size && tail_offset == start + transaction->copied)
+		r = byoh_pwrite_all(transaction->bundle_copy, tail, tail_size, transaction->copied, err);
+	if (r < 0)
+		return r;
+	if (fsync(transaction->bundle_copy) < 0)
+		return byoh_fail_errno(err, "cannot store what has come");
+	byoh_staged_name(transaction->copy_number, name);
+	return byoh_arriving_keep(transaction->host, transaction->folders[transaction->copy_number], name, reader,
+				  start, err);
 }
 
 static bool wants_unpacking(const struct byoh_transaction *transaction, size_t file_count)
@@ -234,12 +266,15 @@ int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_err
 {
 	struct byoh_bundle *bundle = transaction->input->bundle;
 	size_t file_count = bundle ? byoh_bundle_index(bundle)->file_count : 0;
+	struct byoh_error failure = BYOH_ERROR_INIT;
 	int r = make_tables(transaction, file_count, err);
 
 	if (r == 0)
 		r = for_each_action(transaction, stage_early, err);
 	if (r == 0)
 		r = unpack(transaction, file_count, err);
+	if (r == -ENOMEDIUM && keep_arrived(transaction, &failure) < 0)
+		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
 	byoh_cleanup_fd(&transaction->bundle_copy);
 	transaction->bundle_copy = -1;
 	if (r == 0)

@@ -10,6 +10,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/arriving.h"
 #include "installer/transaction-internal.h"
 
 struct byoh_step *byoh_transaction_step(struct byoh_transaction *transaction, size_t i)
@@ -311,6 +312,8 @@ static void clear_up(struct byoh_transaction *transaction)
 	struct byoh_error failure = BYOH_ERROR_INIT;
 	int r = byoh_staging_clear(transaction->staging, &failure);
 
+	if (r == 0)
+		r = byoh_arriving_drop(transaction->host, &failure);
 	if (r == 0 && transaction->host->live && !transaction->later)
 		r = byoh_remove_tree(transaction->host->root_fd, BYOH_IMAGES_FOLDER, &failure);
 	if (r == 0)
@@ -347,6 +350,8 @@ static int roll_back(struct byoh_transaction *transaction, int failed, struct by
 	r = announce_undo(transaction, &failure);
 	if (r == 0)
 		r = byoh_transaction_undo(transaction->host, number, transaction->input->observer, &failure);
+	if (r == 0 && err && err->kind == BYOH_ERROR_INTERRUPTED) /* Ctrl-C gives up what slices brought, too */
+		r = byoh_arriving_drop(transaction->host, &failure);
 	if (r == 0) {
 		byoh_transaction_tidy(transaction->host);
 		byoh_error_remedy(err, "the host is as before");

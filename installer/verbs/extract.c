@@ -153,5 +153,6 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_extract = {
-	"extract", "DIR [--from FILE]", "Unpack the files into a folder, without installing.", " from ", 1, run,
+	"extract", "DIR [--from FILE|DIR|URL]", "Unpack the files into a folder, without installing.",
+	" from mirror-ca ", 1, run,
 };

@@ -51,6 +51,6 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_inspect = {
-	"inspect", "[FILE] [--json|--sbom|--files|--signatures [--json]]",
-	"Show what the bundle holds and who signed it.", " from sbom files signatures ", 1, run,
+	"inspect", "[FILE|DIR|URL] [--json|--sbom|--files|--signatures [--json]]",
+	"Show what the bundle holds and who signed it.", " from mirror-ca sbom files signatures ", 1, run,
 };

@@ -321,8 +321,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 
 const struct byoh_verb byoh_verb_install = {
 	"install",
-	"[--from FILE|DIR] [--plan FILE] [--drain [--drain-kubeconfig FILE]|--drained] [--allow-downgrade] "
+	"[--from FILE|DIR|URL]... [--plan FILE] [--drain [--drain-kubeconfig FILE]|--drained] [--allow-downgrade] "
 	"[--adopt-node] [--ignore-preflight-errors ID,...]",
 	"Check the host, unpack, configure and start. Run again, it says that there is nothing to do.",
-	" from plan drain drained drain-kubeconfig allow-downgrade adopt-node ignore-preflight-errors ", 0, run,
+	" from mirror-ca plan drain drained drain-kubeconfig allow-downgrade adopt-node ignore-preflight-errors ", 0, run,
 };

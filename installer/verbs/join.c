@@ -109,8 +109,8 @@ static int use_given(struct byoh_session *session, struct byoh_error *err)
 
 	if (options->volume)
 		return use_volume(session, err);
-	if (options->from)
-		return use_folder(session, options->from, false, err);
+	if (options->from_count)
+		return use_folder(session, options->from[0], false, err);
 	if (options->kubeconfig)
 		r = use_kubeconfig(session->config, options->kubeconfig, err);
 	if (r == 0 && options->ca)
@@ -140,7 +140,7 @@ static int use_new(struct byoh_session *session, struct byoh_error *err)
 
 static bool is_given(const struct byoh_options *options)
 {
-	return options->token || options->token_file || options->kubeconfig || options->ca || options->from ||
+	return options->token || options->token_file || options->kubeconfig || options->ca || options->from_count ||
 	       options->volume;
 }
 
@@ -163,7 +163,9 @@ static int check_options(const struct byoh_options *options, struct byoh_error *
 {
 	bool single = options->token || options->token_file || options->kubeconfig || options->ca;
 
-	if ((options->from && (single || options->volume)) || (options->volume && (single || options->again)))
+	if (options->from_count > 1)
+		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "join takes one --from");
+	if ((options->from_count && (single || options->volume)) || (options->volume && (single || options->again)))
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--from and --volume bring everything by themselves");
 	if (options->volume && options->root)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--volume looks for one of the running host: leave --root "

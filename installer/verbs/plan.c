@@ -28,7 +28,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_plan = {
-	"plan", "[--from FILE|DIR] [--adopt-node] [--json]",
-	"Show what install would do and touch nothing; --json makes a file for install --plan.", " from adopt-node ", 0,
-	run,
+	"plan", "[--from FILE|DIR|URL]... [--adopt-node] [--json]",
+	"Show what install would do and touch nothing; --json makes a file for install --plan.",
+	" from mirror-ca adopt-node ", 0, run,
 };

@@ -37,7 +37,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_preflight = {
-	"preflight", "[--from FILE|DIR] [--adopt-node] [--ignore-preflight-errors ID,...] [--json]",
+	"preflight", "[--from FILE|DIR|URL]... [--adopt-node] [--ignore-preflight-errors ID,...] [--json]",
 	"Check whether the host is fit: what was seen, and what to do about it.",
-	" from adopt-node drain drained allow-downgrade ignore-preflight-errors ", 0, run,
+	" from mirror-ca adopt-node drain drained allow-downgrade ignore-preflight-errors ", 0, run,
 };

@@ -50,7 +50,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 }
 
 const struct byoh_verb byoh_verb_verify = {
-	"verify", "[FILE | --installed] [--key FILE]",
+	"verify", "[FILE|DIR|URL | --installed] [--key FILE]",
 	"Check signatures and every byte of this bundle or another, or of what is installed and kept here.",
-	" from installed ", 1, run,
+	" from mirror-ca installed ", 1, run,
 };

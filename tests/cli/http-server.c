@@ -15,6 +15,13 @@
  *   /wrong/FILE     with its first byte changed
  *   /shifted/FILE   answers a range with another one, then (no range asked) with the whole
  *   /flaky/FILE     503 once, then as /ranges (state: FOLDER/flaky.FILE)
+ *   /twice/FILE     with ranges; the first two answers break off after 700,000 bytes (state: FOLDER/twice.FILE.N)
+ *   /twiceplain/FILE  the same without ranges
+ *   /other/FILE     the same, and every answer but the first is of other bytes
+ *   /exchanged/FILE  the same as /twice, and every answer but the first says another length of the whole
+ *   /longer/FILE    with a byte behind its end
+ *   /shorter/FILE   without its last byte
+ *   /stuck/FILE     nothing behind the first 700,000 bytes, ever
  *   /redirect/FILE  302 to /ranges/FILE
  *   /loop           302 to itself
  *   /missing        404
@@ -141,18 +148,41 @@ static char *load(const char *name, size_t *ret_size)
 	return bytes;
 }
 
-enum how { RANGES = 1, CUT = 2, WRONG = 4, SHIFTED = 8 };
+enum how { RANGES = 1, CUT = 2, WRONG = 4, SHIFTED = 8, TWICE = 16, OTHER = 32, EXCHANGED = 64, LONGER = 128,
+	   SHORTER = 256, STUCK = 512 };
+
+#define PIECE 700000
+
+/* How many answers there were before: each leaves a mark. */
+static int count_answers(const char *name)
+{
+	char mark[2048];
+	int n = 0, fd;
+
+	do {
+		snprintf(mark, sizeof(mark), "%s/twice.%s.%d", folder, name, n);
+		fd = open(mark, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	} while (fd < 0 && n++ < 100);
+	return n;
+}
 
 static void send_file(const struct request *request, const char *name, int how)
 {
 	size_t size = 0, from = 0, claimed, sent;
 	char *bytes = load(name, &size);
+	int before = bytes && (how & TWICE) ? count_answers(name) : 0;
 	bool ranged = (how & RANGES) && strncmp(request->range, "bytes=", 6) == 0;
 
 	if (!bytes)
 		send_empty(request->fd, "404 Not Found", "");
 	if (how & WRONG)
 		bytes[0] ^= 1;
+	if (how & LONGER)
+		bytes[size++] = 'x'; /* load has room for it */
+	if (how & SHORTER)
+		size--;
+	for (size_t i = PIECE; (how & OTHER) && before && i < size; i++)
+		bytes[i] ^= 1;
 	if (ranged)
 		from = strtoul(request->range + 6, NULL, 10);
 	if (ranged && from >= size)
@@ -163,7 +193,7 @@ static void send_file(const struct request *request, const char *name, int how)
 	if (ranged)
 		send_text(request->fd,
 			  "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%zu/%zu\r\n",
-			  claimed, size - 1, size);
+			  claimed, size - 1, (how & EXCHANGED) && before ? size + 1 : size);
 	else
 		send_text(request->fd, "HTTP/1.1 200 OK\r\n");
 	send_text(request->fd, "Content-Length: %zu\r\nConnection: close\r\n\r\n", size - from);
@@ -171,6 +201,10 @@ static void send_file(const struct request *request, const char *name, int how)
 	/* The last bytes come at last, or a file that is halved each time would never end. */
 	if ((how & CUT) && (how & RANGES) && size - from < 200000)
 		sent = size - from;
+	if ((((how & TWICE) && before < 2) || (how & STUCK)) && sent > PIECE)
+		sent = PIECE;
+	if ((how & STUCK) && from)
+		sent = 0;
 	send_all(request->fd, bytes + from, sent);
 	exit(0);
 }
@@ -218,6 +252,10 @@ static void answer(const struct request *request)
 		{ "/ranges/", RANGES },	       { "/plain/", 0 },
 		{ "/cut/", RANGES | CUT },     { "/cutplain/", CUT },
 		{ "/wrong/", RANGES | WRONG }, { "/shifted/", RANGES | SHIFTED },
+		{ "/twice/", RANGES | TWICE }, { "/twiceplain/", TWICE },
+		{ "/other/", RANGES | TWICE | OTHER }, { "/exchanged/", RANGES | TWICE | EXCHANGED },
+		{ "/longer/", RANGES | LONGER }, { "/shorter/", RANGES | SHORTER },
+		{ "/stuck/", RANGES | STUCK },
 	};
 	char header[1200];
 
