@@ -21,6 +21,7 @@ struct slices {
 	char *folders[BYOH_SLICES_FOLDERS_MAX];
 	size_t folder_count;
 	struct byoh_slices_kept kept; /* fd -1: none */
+	bool used_kept;
 	int (*ask)(void *context, const char *name, struct byoh_error *err);
 	void *context;
 	uint64_t length; /* of each but the last; 0: not known yet */
@@ -185,12 +186,13 @@ static bool is_kept(const struct slices *slices, uint64_t offset)
 }
 
 /* From what is kept, where the slice itself is not at hand. */
-static int read_kept(const struct slices *slices, void *ret, size_t size, uint64_t offset, size_t *ret_done,
+static int read_kept(struct slices *slices, void *ret, size_t size, uint64_t offset, size_t *ret_done,
 		     struct byoh_error *err)
 {
 	uint64_t at = offset - slices->kept.start;
 	uint64_t left = slices->kept.size - at;
 
+	slices->used_kept = true;
 	*ret_done = size < left ? size : (size_t)left;
 	return byoh_pread_all(slices->kept.fd, ret, *ret_done, at, err);
 }
@@ -369,6 +371,11 @@ const void *byoh_slices_tail(const struct byoh_reader *reader, uint64_t *ret_off
 	*ret_offset = slices->tail_offset;
 	*ret_size = slices->tail_size;
 	return slices->tail;
+}
+
+bool byoh_slices_used_kept(const struct byoh_reader *reader)
+{
+	return ((const struct slices *)reader)->used_kept;
 }
 
 const char *byoh_slices_name(const struct byoh_reader *reader)

@@ -48,6 +48,8 @@ BYOH_MUST_CHECK int byoh_slices_find(const char *folder, char **ret, struct byoh
  * known yet), and the bytes that were read before the one that was missing and belong to no whole block. */
 uint64_t byoh_slices_length(const struct byoh_reader *reader);
 const void *byoh_slices_tail(const struct byoh_reader *reader, uint64_t *ret_offset, size_t *ret_size);
+/* Has anything of what was kept been read? */
+bool byoh_slices_used_kept(const struct byoh_reader *reader);
 const char *byoh_slices_name(const struct byoh_reader *reader);
 bool byoh_reader_is_slices(const struct byoh_reader *reader);
 /* What is kept may stand in from here on; lent as in the input. */

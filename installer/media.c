@@ -155,7 +155,8 @@ static int ask_for_slice(void *context, const char *name, struct byoh_error *err
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
 		return -ENOMEDIUM;
 	byoh_report_end_progress(session);
-	fprintf(stderr, "insert and mount the medium with %s, then Enter; Ctrl-D: go on later, Ctrl-C: undo ", name);
+	/* Over what is left of a bar. */
+	fprintf(stderr, "\r\033[Kinsert and mount the medium with %s, then Enter; Ctrl-D: go on later, Ctrl-C: undo ", name);
 	return wait_for_enter(session, err);
 }
 

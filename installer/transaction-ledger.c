@@ -9,6 +9,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/arriving.h"
 #include "installer/log.h"
 #include "installer/restore.h"
 #include "installer/state.h"
@@ -209,6 +210,8 @@ static int prune(const struct byoh_host *host, uint64_t newest, struct byoh_erro
 	r = byoh_each_name(host->root_fd, BYOH_BEFORE_FOLDER, prune_images, &pruning, err);
 	if (r == 0)
 		r = byoh_each_name(host->root_fd, BYOH_JOURNAL_FOLDER, prune_journal, &pruning, err);
+	if (r == 0)
+		r = byoh_arriving_drop(host, err);
 	return r < 0 ? r : byoh_each_name(host->root_fd, BYOH_RELEASES_FOLDER, prune_release, &pruning, err);
 }
 

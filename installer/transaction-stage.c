@@ -275,6 +275,11 @@ int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_err
 		r = unpack(transaction, file_count, err);
 	if (r == -ENOMEDIUM && keep_arrived(transaction, &failure) < 0)
 		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
+	/* Its first bytes may be those of a slice that was bad itself. */
+	if (r == -EBADMSG && byoh_reader_is_slices(byoh_bundle_reader(bundle)) &&
+	    byoh_slices_used_kept(byoh_bundle_reader(bundle)))
+		byoh_error_remedy(err, "if that slice is good, remove " BYOH_ARRIVING_FOLDER
+				       " and begin with the first one again");
 	byoh_cleanup_fd(&transaction->bundle_copy);
 	transaction->bundle_copy = -1;
 	if (r == 0)

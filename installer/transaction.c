@@ -311,9 +311,6 @@ static void clear_up(struct byoh_transaction *transaction)
 {
 	struct byoh_error failure = BYOH_ERROR_INIT;
 	int r = byoh_staging_clear(transaction->staging, &failure);
-
-	if (r == 0)
-		r = byoh_arriving_drop(transaction->host, &failure);
 	if (r == 0 && transaction->host->live && !transaction->later)
 		r = byoh_remove_tree(transaction->host->root_fd, BYOH_IMAGES_FOLDER, &failure);
 	if (r == 0)

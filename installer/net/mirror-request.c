@@ -192,6 +192,22 @@ static void tell_status(const struct transfer *transfer, long status)
 	send_failure(transfer, passes ? BYOH_MIRROR_BROKEN : BYOH_MIRROR_FINAL, text);
 }
 
+static enum byoh_mirror_failure failure_of(CURLcode code)
+{
+	switch (code) {
+	case CURLE_PARTIAL_FILE:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_OPERATION_TIMEDOUT:
+		return BYOH_MIRROR_BROKEN;
+	case CURLE_SSL_CONNECT_ERROR: /* also who speaks no TLS at all */
+		return BYOH_MIRROR_NOBODY;
+	default:
+		return BYOH_MIRROR_FINAL;
+	}
+}
+
 static void tell_end(struct transfer *transfer, CURLcode code)
 {
 	const char *text = transfer->error_text[0] ? transfer->error_text : curl_easy_strerror(code);
@@ -207,7 +223,7 @@ static void tell_end(struct transfer *transfer, CURLcode code)
 	else if (code == CURLE_OK)
 		(void)!send_record(transfer, BYOH_MIRROR_END, 0, "", 0);
 	else
-		send_failure(transfer, BYOH_MIRROR_BROKEN, text);
+		send_failure(transfer, failure_of(code), text);
 }
 
 static int connect_server(const struct byoh_mirror_job *job, struct byoh_target *target, struct byoh_error *err)

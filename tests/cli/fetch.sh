@@ -193,6 +193,6 @@ make_host "$work/root"
 : >"$work/log"
 all() { behind "all_proxy=$base" "HTTP_PROXY=$base" "HTTPS_PROXY=$base" "ALL_PROXY=$base" "$@"; }
 check "byoh-install asks no proxy" eval 'exits 0 all "$work/plain.run" verify && exits 0 all "$work/plain.run" install --root "$work/root" &&
-	exits 2 all "$work/plain.run" install --root "$work/root" --from http://upstream.invalid/plain.run && [ "$(asked .)" = 0 ]'
+	exits 1 all "$work/plain.run" install --root "$work/root" --from http://127.0.0.1:1/plain.run && [ "$(asked .)" = 0 ]'
 
 exit "$failed"

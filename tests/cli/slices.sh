@@ -144,7 +144,15 @@ noise $third 03 >"$work/stick/n.bundle.002"
 rm "$work/stick/n.bundle.001"
 check "a foreign second is refused" install_from 3 "$work/foreign" --from "$work/stick"
 check "by its name" says "n.bundle.002"
+noise $third 04 >"$work/foreign/var/lib/byoh/arriving/bundle.new"
+head -c 20000 "$work/foreign/var/lib/byoh/arriving/bundle" | dd of="$work/foreign/var/lib/byoh/arriving/bundle.new" conv=notrunc status=none
+cp "$work/foreign/var/lib/byoh/arriving/bundle" "$work/arrived"
+mv "$work/foreign/var/lib/byoh/arriving/bundle.new" "$work/foreign/var/lib/byoh/arriving/bundle"
+rm "$work/stick"/*
 cp "$work/all/n.bundle.00"[23] "$work/stick"
+check "what waited and was damaged is refused" install_from 3 "$work/foreign" --from "$work/stick"
+check "and it says how to begin again" says "remove /var/lib/byoh/arriving"
+cp "$work/arrived" "$work/foreign/var/lib/byoh/arriving/bundle"
 check "the right ones go on from there" install_from 0 "$work/foreign" --from "$work/stick"
 check "the same host" compare "$work/whole" "$work/foreign"
 

@@ -14,6 +14,51 @@ host_begin offline
 	--kubernetes-version "$("$CP_BIN/kubeadm" version -o short)" >"$vm_dir/pki.log" 2>&1
 site_write "$host_site" agent "$vm_dir/pki/ca.crt" abcdef.0123456789abcdef
 
+# A small bundle in three slices on two sticks, each an image with FAT.
+fat_image() {
+	truncate -s 16M "$1" && mkfs.vfat "$1" && mcopy -i "$1" "${@:2}" ::
+}
+make_sticks() {
+	local bundle=${BYOH_BUNDLE:-$host_top/build/byoh-bundle} made=$vm_dir/small sticks=$host_site/sticks size
+	mkdir -p "$made" "$sticks" || return
+	head -c 3000000 /dev/urandom >"$made/data"
+	cat >"$made/bundle.yaml" <<-END
+		apiVersion: byoh-bundle/v1alpha1
+		kind: Bundle
+		name: small
+		version: "1.0"
+		epoch: 1
+		arch: amd64
+		components:
+		  - name: data
+		    version: "1.0"
+		    license: Apache-2.0
+		    source: {path: data, sha256: $(sha256sum <"$made/data" | cut -c1-64)}
+		    files: [{from: data, to: /opt/data, mode: "0644"}]
+	END
+	printf 'apiVersion: byoh-install/v1alpha1\nkind: InstallConfig\njoin: {mode: none}\n' >"$sticks/byoh.yaml"
+	"$bundle" keygen --out "$made/keys" &&
+		"$bundle" build "$made/bundle.yaml" --key "$made/keys/private.pem" --out "$made/small.bundle" --level 1 \
+			--cache "$made/cache" --stub "${BYOH_INSTALL:-$host_top/build/byoh-install}" &&
+		size=$(stat -c %s "$made/small.bundle") &&
+		"$bundle" split "$made/small.bundle" --size $((size / 3 + 1)) --out "$made/slices" &&
+		fat_image "$sticks/stick1" "$made/slices/small.bundle.001" "$made/slices/small.bundle.003" &&
+		fat_image "$sticks/stick2" "$made/slices/small.bundle.002" &&
+		cp "$made/keys/public.pem" "$made/data" "$sticks/"
+}
+from_two_sticks() {
+	guest 'cd /root/site/sticks
+		for n in 1 2; do
+			mkdir -p /mnt/$n
+			mount -t vfat -o loop,ro,noexec stick$n /mnt/$n
+		done
+		mkdir /root/sliced
+		../byoh-install.run install --root /root/sliced --config byoh.yaml --key public.pem --from /mnt/2 --from /mnt/1
+		cmp data /root/sliced/opt/data
+		umount /mnt/1 /mnt/2
+		rm -r /root/sliced'
+}
+
 forwarding() {
 	guest '
 		test "$(cat /proc/sys/net/ipv4/ip_forward)" = 1
@@ -61,7 +106,9 @@ must "a bare machine boots" vm_start
 must "it has no network device but loopback" guest 'test "$(ls /sys/class/net)" = lo'
 must "it has no iptables, nft or containerd" guest \
 	'for tool in iptables nft xtables-nft-multi containerd runc; do ! command -v $tool || exit 1; done'
+must "three slices are put on two sticks with FAT" make_sticks
 must "the files are brought to it" host_put_site
+check "an installation into a folder reads them from both sticks" from_two_sticks
 began=$SECONDS
 must "a bare run installs" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2

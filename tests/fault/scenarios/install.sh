@@ -38,6 +38,18 @@ install_volumes_within() {
 plain_old() { mkdir -p "$1/opt" "$1/var/lib" && echo mine >"$1/opt/mine"; }
 plain_command() { command=("$work/plain.run" install --root "$1"); }
 
+# The last of two slices comes, and what waited for it goes.
+slices_old() {
+	plain_old "$1"
+	if [ ! -d "$work/slices" ]; then
+		"$BYOH_BUNDLE" split "$work/plain.run" --size 6M --out "$work/slices" --quiet
+		mkdir "$work/slices.2"
+		mv "$work/slices/plain.run.002" "$work/slices.2/"
+	fi
+	exits 5 "$BYOH_INSTALL" install --root "$1" --key "$work/key/public.pem" --from "$work/slices"
+}
+slices_command() { command=("$BYOH_INSTALL" install --root "$1" --key "$work/key/public.pem" --from "$work/slices.2"); }
+
 # What was killed on its way, or when everything was done but said, is undone by the next run of any verb.
 undo_some_old() { install_old "$1"; }
 undo_some_start() { install_command "$1" && killed_at 80% "${command[@]}"; }
@@ -51,4 +63,4 @@ clear_up_old() { install_again_old "$1"; }
 clear_up_start() { install_again_command "$1" && killed_at ' fdatasync .*/journal/' "${command[@]}"; }
 clear_up_command() { command=("$BYOH_INSTALL" status --root "$1"); }
 
-scenarios+=(install install_again install_volumes plain undo_some undo_all clear_up)
+scenarios+=(install install_again install_volumes plain slices undo_some undo_all clear_up)
