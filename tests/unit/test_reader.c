@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes from a file and from slices: the same ones, wherever the slices lie, or a failure that names one. */
+/* Bytes from slices: the same ones, wherever the slices lie, or a failure that names one. Bytes from a stream: each once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +19,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "bundle/slices.h"
+#include "bundle/stream.h"
 #include "tests/unit/bundle-fixture.h"
 
 #define WHOLE ((size_t)1000003) /* no multiple of anything */
@@ -325,6 +326,95 @@ static void a_folder_of_two_bundles_is_not_guessed_at(void **state)
 	assert_null(name);
 }
 
+/*
+ * Streams
+ */
+
+struct source {
+	const unsigned char *bytes;
+	uint64_t size, next; /* nothing in front of next is given again */
+	size_t reads;
+};
+
+static int give(void *context, void *ret, size_t size, uint64_t offset, uint64_t *ret_whole, struct byoh_error *err)
+{
+	struct source *source = context;
+
+	assert_true(offset >= source->next);
+	if (offset + size > source->size)
+		return byoh_fail(err, BYOH_ERROR_FORMAT, ENODATA, "it ends");
+	memcpy(ret, source->bytes + offset, size);
+	source->next = offset + size;
+	source->reads++;
+	*ret_whole = source->size;
+	return 0;
+}
+
+static struct byoh_reader *open_stream(struct source *source)
+{
+	const struct byoh_stream_source from = { .read = give, .context = source };
+	struct byoh_reader *reader = NULL;
+
+	assert_int_equal(byoh_stream_open(&from, &reader, &last_error), 0);
+	return reader;
+}
+
+static void check_read(const struct fixture *fixture, struct byoh_reader *reader, uint64_t offset, size_t size)
+{
+	CLEANUP_FREE unsigned char *bytes = malloc(size);
+
+	assert_int_equal(byoh_reader_read(reader, bytes, size, offset, &last_error), 0);
+	assert_memory_equal(bytes, fixture->bytes + offset, size);
+}
+
+/* What opening a .run does: the magic, headers, a note somewhere, then the bundle behind; at last the executable. */
+static void the_front_of_a_stream_is_read_once_and_stays_at_hand(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct source source = { fixture->bytes, WHOLE, 0, 0 };
+	CLEANUP_READER struct byoh_reader *reader = open_stream(&source);
+
+	assert_true(reader->in_order);
+	check_read(fixture, reader, 0, 4);
+	assert_int_equal(reader->size, WHOLE);
+	check_read(fixture, reader, 0, 64);
+	check_read(fixture, reader, 5000, 100);
+	check_read(fixture, reader, 64, 500);
+	assert_int_equal(reader->ops->settle(reader, 40960, &last_error), 0);
+	assert_int_equal(source.next, 40960);
+	check_read(fixture, reader, 40960, 4608);
+	check_read(fixture, reader, 45568, 100000);
+	check_read(fixture, reader, 0, 40960);
+	check_read(fixture, reader, 200000, 300000); /* over what nobody wants */
+}
+
+static void a_stream_does_not_go_back(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct source source = { fixture->bytes, WHOLE, 0, 0 };
+	CLEANUP_READER struct byoh_reader *reader = open_stream(&source);
+	unsigned char byte;
+
+	check_read(fixture, reader, 0, 4);
+	assert_int_equal(reader->ops->settle(reader, 0, &last_error), 0);
+	check_read(fixture, reader, 0, 4608); /* the first four are at hand */
+	check_read(fixture, reader, 4608, 1000);
+	assert_int_equal(byoh_reader_read(reader, &byte, 1, 5000, &last_error), -ESPIPE);
+}
+
+static void a_stream_s_front_has_a_limit(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct source source = { fixture->bytes, UINT64_MAX / 2, 0, 0 };
+	CLEANUP_READER struct byoh_reader *reader = open_stream(&source);
+	unsigned char byte;
+
+	assert_int_equal(byoh_reader_read(reader, &byte, 1, BYOH_STREAM_FRONT_MAX, &last_error), -EBADMSG);
+	assert_int_equal(byoh_reader_read(reader, &byte, 1, UINT64_MAX - 1, &last_error), -EBADMSG);
+	assert_int_equal(reader->ops->settle(reader, BYOH_STREAM_FRONT_MAX + 1, &last_error), -EBADMSG);
+	assert_int_equal(source.reads, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -341,6 +431,9 @@ int main(void)
 		TEST(what_was_kept_stands_in_for_what_is_away),
 		TEST(names_of_slices_are_told_from_others),
 		TEST(a_folder_of_two_bundles_is_not_guessed_at),
+		TEST(the_front_of_a_stream_is_read_once_and_stays_at_hand),
+		TEST(a_stream_does_not_go_back),
+		TEST(a_stream_s_front_has_a_limit),
 	};
 
 	return cmocka_run_group_tests_name("reader", tests, NULL, NULL);
