@@ -75,7 +75,8 @@ static const struct {
 	{ "kubelet", "the kubelet's", "with `byoh-install join` it gets another" },
 	{ "kubeletServing", "the kubelet's for serving", "a restart of the kubelet gets it another" },
 	{ "kubeProxy", "kube-proxy's", "bring it another kubeconfig" },
-	{ "agent", "the agent's", "`byoh-install join --again` with a fresh token gets it another" },
+	{ "agent", "the agent's", "`byoh-certificates.timer` asks for the next one while it holds; after that `byoh-install join --again` with "
+		   "a fresh token" },
 	{ "ca", "the CA's", "bring the new CA with `byoh-install join --ca FILE`" },
 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service that asks for kube-proxy's certificate, and the timer that has it look whether there has to be a new
- * one. The timer is what a run starts and restarts; stopping it stops the service. */
+/* The service that asks for kube-proxy's certificate, or the agent's next one, and the timer that has it look whether
+ * there has to be a new one. The timer is what a run starts and restarts; stopping it stops the service. */
 #include "installer/steps/steps-internal.h"
 
 #define TIMER "byoh-certificates.timer"
 
 static const char service[] =
 	"[Unit]\n"
-	"Description=Ask the cluster for kube-proxy's certificate\n"
+	"Description=Ask the cluster for certificates\n"
 	"Documentation=man:byoh-install(8)\n"
 	"Wants=network-online.target\n"
 	"After=network-online.target byoh-settle.service\n"
@@ -22,7 +22,7 @@ static const char service[] =
 
 static const char timer[] =
 	"[Unit]\n"
-	"Description=Look after kube-proxy's certificate\n"
+	"Description=Look after certificates that no service renews\n"
 	"\n"
 	"[Timer]\n"
 	"OnActiveSec=1\n"
@@ -34,8 +34,10 @@ static const char timer[] =
 
 static bool is_wanted(const struct byoh_plan_input *input)
 {
-	return input->config->kube_proxy.client_certificate && byoh_steps_runs_kube_proxy(input) &&
-	       byoh_steps_brings(input, BYOH_BIN_TOOL);
+	bool proxy = input->config->kube_proxy.client_certificate && byoh_steps_runs_kube_proxy(input);
+	bool agent = input->config->join_mode == BYOH_JOIN_AGENT && byoh_steps_brings(input, BYOH_BIN_AGENT);
+
+	return (proxy || agent) && byoh_steps_brings(input, BYOH_BIN_TOOL);
 }
 
 int byoh_steps_place_certificates(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
