@@ -61,6 +61,7 @@ struct byoh_action {
 	bool optional;			/* a failure is a warning: the host works without it */
 	bool pinned;			/* image: protected from garbage collection where containerd can */
 	bool create_only;		/* file: an existing file is left as it is (a template others own) */
+	bool copy;			/* file: of what the same bundle puts at its own place */
 	bool withheld;			/* file: another program's stands in its stead: neither placed nor missed */
 	bool gives_back;		/* a part of the host as it was: the ledger forgets the subject */
 	bool by_agent;			/* the agent's doing, not damage: see byoh_node_excuse */

@@ -243,6 +243,18 @@ int byoh_step_bundle_file(struct byoh_step *step, const struct byoh_file *file, 
 	return r;
 }
 
+int byoh_step_bundle_copy(struct byoh_step *step, const struct byoh_file *file, const char *path,
+			  struct byoh_action **ret, struct byoh_error *err)
+{
+	int r = check_path(path, err);
+
+	if (r == 0)
+		r = add_bundle_file(step, file, path, ret, err);
+	if (r == 0)
+		(*ret)->copy = true;
+	return r;
+}
+
 int byoh_step_link(struct byoh_step *step, const char *path, const char *target, struct byoh_error *err)
 {
 	struct byoh_action *action;

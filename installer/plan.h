@@ -82,6 +82,9 @@ BYOH_MUST_CHECK int byoh_step_file(struct byoh_step *step, const char *path, mod
 				   struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_step_bundle_file(struct byoh_step *step, const struct byoh_file *file,
 					  struct byoh_action **ret, struct byoh_error *err);
+/* A regular file once more at another path. */
+BYOH_MUST_CHECK int byoh_step_bundle_copy(struct byoh_step *step, const struct byoh_file *file, const char *path,
+					  struct byoh_action **ret, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_step_link(struct byoh_step *step, const char *path, const char *target,
 				   struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_step_remove(struct byoh_step *step, const char *path, struct byoh_error *err);

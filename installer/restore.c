@@ -342,7 +342,7 @@ static int build_rest(const struct byoh_restore_input *input, struct byoh_step *
 
 static int build_stop(const struct byoh_restore_input *input, struct byoh_step *step, struct byoh_error *err)
 {
-	return byoh_leave_stop(input->ledger, step, err);
+	return byoh_leave_stop(input->host, input->ledger, step, err);
 }
 
 int byoh_restore_all(const struct byoh_restore_input *input, struct byoh_plan **ret, struct byoh_error *err)

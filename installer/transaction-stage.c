@@ -13,6 +13,8 @@
 #include "installer/arriving.h"
 #include "installer/transaction-internal.h"
 
+#define COPY_SIZE ((size_t)1 << 20)
+
 /* New, empty, with the rights that it will have: the folder keeps others out until it is published. */
 static int create_staged(int folder, uint64_t number, mode_t mode, struct byoh_error *err)
 {
@@ -113,6 +115,8 @@ int byoh_transaction_stage_one(struct byoh_transaction *transaction, uint64_t nu
 		return stage_duplicate(transaction, folder, number, action, err);
 	if (action->kind != BYOH_ACTION_FILE)
 		return 0;
+	if (action->copy)
+		return 0; /* when what it is a copy of is there */
 	if (action->file)
 		return expect_from_bundle(transaction, number, action, err);
 	if (is_bundle_copy(transaction, action))
@@ -209,6 +213,69 @@ static int unpack(struct byoh_transaction *transaction, size_t file_count, struc
 	return byoh_bundle_unpack(input->bundle, &unpack, err);
 }
 
+/* What the bundle puts at the file's own place: from this run's staging, or from an earlier run. */
+static int open_original(struct byoh_transaction *transaction, const struct byoh_file *file, struct byoh_error *err)
+{
+	const struct byoh_index *index = byoh_bundle_index(transaction->input->bundle);
+	const struct byoh_file *ours = byoh_index_find(index, file->path);
+	uint64_t number = ours ? transaction->numbers[ours - index->files] : BYOH_NOT_STAGED;
+	CLEANUP_FREE char *path = NULL;
+	char name[32];
+	int fd;
+
+	if (number != BYOH_NOT_STAGED) {
+		byoh_staged_name(number, name);
+		fd = openat(transaction->folders[number], name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		return fd < 0 ? byoh_fail_errno(err, "cannot open what was staged") : fd;
+	}
+	if (asprintf(&path, "/%s", file->path) < 0)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	return byoh_open_beneath(transaction->host->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
+}
+
+static int copy_bytes(int from, int to, struct byoh_error *err)
+{
+	CLEANUP_FREE char *bytes = malloc(COPY_SIZE);
+	ssize_t n;
+	int r = 0;
+
+	if (!bytes)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	while (r == 0 && (n = read(from, bytes, COPY_SIZE)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		r = n < 0 ? byoh_fail_errno(err, "cannot read") : byoh_write_all(to, bytes, (size_t)n, err);
+	}
+	return r;
+}
+
+static int stage_copy(struct byoh_transaction *transaction, uint64_t number, const struct byoh_action *action,
+		      struct byoh_error *err)
+{
+	CLEANUP_FD int from = -1, to = -1, back = -1;
+	struct byoh_digest digest;
+	char name[32];
+	int r;
+
+	if (!action->copy || !byoh_action_is_change(action))
+		return 0;
+	from = open_original(transaction, action->file, err);
+	if (from < 0)
+		return from;
+	to = create_staged(transaction->folders[number], number, action->mode, err);
+	r = to < 0 ? to : copy_bytes(from, to, err);
+	byoh_staged_name(number, name);
+	if (r == 0) {
+		back = openat(transaction->folders[number], name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		r = back < 0 ? byoh_fail_errno(err, "cannot open what was staged") :
+			       byoh_digest_fd(back, UINT64_MAX, &digest, NULL, err);
+	}
+	if (r == 0 && !byoh_digest_equal(&digest, &action->digest))
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, EILSEQ,
+				 "/%s was changed while it was copied; run byoh-install repair", action->file->path);
+	return r;
+}
+
 static int show_staged(struct byoh_transaction *transaction, uint64_t number,
 		       const struct byoh_action *action, struct byoh_error *err)
 {
@@ -282,6 +349,8 @@ int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_err
 				       " and begin with the first one again");
 	byoh_cleanup_fd(&transaction->bundle_copy);
 	transaction->bundle_copy = -1;
+	if (r == 0)
+		r = for_each_action(transaction, stage_copy, err);
 	if (r == 0)
 		r = for_each_action(transaction, show_staged, err);
 	/* One sync for all files: they have their bytes before they have their names. */

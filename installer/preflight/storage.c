@@ -142,6 +142,11 @@ static int sum_files(const struct byoh_plan_input *input, struct needs *needs,
 		rc = need_in(needs, input->host, folder, whole_blocks(file->size), 1, err);
 		if (rc < 0)
 			return rc;
+		if (byoh_steps_is_in_local_bundle(input, file)) {
+			rc = need_in(needs, input->host, BYOH_HOME, whole_blocks(file->size), 1, err);
+			if (rc < 0)
+				return rc;
+		}
 		if (is_blob(file))
 			images = add(images, file->size);
 	}

@@ -61,7 +61,7 @@ int byoh_step_adopted_node(const struct byoh_plan_input *input, struct byoh_step
 	return rc ? rc : byoh_step_sentence(step, err, "Leave the node's kubelet as it is, and note that it was here before");
 }
 
-bool byoh_leave_adopted_node(const struct byoh_ledger *ledger)
+bool byoh_leave_adopted_node(const struct byoh_host *host)
 {
-	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_ADOPTED_NODE_PATH);
+	return byoh_steps_exists(host, BYOH_ADOPTED_NODE_PATH);
 }

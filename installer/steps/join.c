@@ -166,7 +166,7 @@ static int agent_environment(const struct byoh_plan_input *input, struct byoh_st
 static int agent_folders(const struct byoh_plan_input *input, struct byoh_step *step,
 			 struct byoh_error *err)
 {
-	int rc = byoh_step_directory(step, "/var/lib/byoh/bundles", 0755, false, err);
+	int rc = byoh_step_directory(step, BYOH_LOCAL_BUNDLES, 0755, false, err);
 
 	/* Its key and certificate come to lie here, and made by the agent others could look in. */
 	if (!rc)

@@ -22,7 +22,7 @@ static const char *const data_folders[] = {
 static const char *const complete_steps[] = {
 	"own",	      "release-files", "modules", "sysctl",   "containerd", "registries", "crictl",
 	"units",      "slices",	       "cni",	  "kubernetes", "agent", "kubeadm",
-	"kubelet-flags", "dummy-route", "ca-guard", "join-volume",
+	"kubelet-flags", "dummy-route", "ca-guard", "join-volume", "local-bundle",
 };
 
 /* Processes that outlive their service: the shims of containers, and the containers. */
@@ -128,9 +128,9 @@ static bool runs_kubelet(const struct byoh_ledger *ledger)
 }
 
 /* It stays, and so do containers of it that are not the kubelet's. */
-static bool adopted_containerd(const struct byoh_ledger *ledger)
+static bool adopted_containerd(const struct byoh_host *host)
 {
-	return byoh_ledger_find(ledger, BYOH_ACTION_FILE, BYOH_ADOPTED_PATH);
+	return byoh_steps_exists(host, BYOH_ADOPTED_PATH); /* the ledger knows nothing of our own folder */
 }
 
 static int unmount(const struct byoh_ledger *ledger, struct byoh_step *step, struct byoh_error *err)
@@ -149,20 +149,21 @@ static int unmount(const struct byoh_ledger *ledger, struct byoh_step *step, str
 	return rc;
 }
 
-int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step, struct byoh_error *err)
+int byoh_leave_stop(const struct byoh_host *host, const struct byoh_ledger *ledger, struct byoh_step *step,
+		    struct byoh_error *err)
 {
 	int rc = 0;
 
 	for (int i = 0; i < 4 && !rc; i++)
 		rc = stop_units(ledger, step, i, err);
-	if (byoh_leave_adopted_node(ledger)) {
+	if (byoh_leave_adopted_node(host)) {
 		if (!rc)
 			rc = stop_units(ledger, step, 4, err);
 		return rc ? rc : byoh_step_sentence(step, err, "Stop the agent; the node stays");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(control_groups) && !rc; i++)
 		if (runs_containerd(ledger) ||
-		    (adopted_containerd(ledger) && !strstr(control_groups[i], "containerd")))
+		    (adopted_containerd(host) && !strstr(control_groups[i], "containerd")))
 			rc = byoh_step_other(step, BYOH_ACTION_KILL, control_groups[i], NULL, NULL, err);
 	/* Made by the kubelet at run time, and systemd keeps it though nothing is in it. */
 	if (!rc && runs_kubelet(ledger))

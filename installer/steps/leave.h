@@ -18,8 +18,8 @@ bool byoh_leave_is_data(const char *path);
 bool byoh_leave_is_complete(const char *step);
 
 /* Adds what ends our services and their containers, and unmounts what these had mounted. */
-BYOH_MUST_CHECK int byoh_leave_stop(const struct byoh_ledger *ledger, struct byoh_step *step,
-				    struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_leave_stop(const struct byoh_host *host, const struct byoh_ledger *ledger,
+				    struct byoh_step *step, struct byoh_error *err);
 /* Does the service run a program that we brought? Then it did not run before us, whoever has placed its unit. */
 bool byoh_leave_is_ours(const struct byoh_ledger *ledger, const char *unit);
 /* Adds the start of a service that ran before us, after everything that it reads is back. */
@@ -37,7 +37,7 @@ BYOH_MUST_CHECK int byoh_leave_moved_conflist(const struct byoh_host *host, cons
 BYOH_MUST_CHECK int byoh_leave_kubeadm(const struct byoh_host *host, struct byoh_step *step,
 				       struct byoh_error *err);
 /* Was the host a node before us? Then its pods and its kubelet are not ours to end. */
-bool byoh_leave_adopted_node(const struct byoh_ledger *ledger);
+bool byoh_leave_adopted_node(const struct byoh_host *host);
 /* Does the agent have to be held while this plan (checked) is carried out? It starts services by itself. */
 bool byoh_leave_holds_agent(const struct byoh_plan *plan);
 BYOH_MUST_CHECK int byoh_leave_hold_agent(struct byoh_step *step, struct byoh_error *err);

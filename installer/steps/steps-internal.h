@@ -20,6 +20,7 @@
 #define BYOH_CONTAINERD_CERTS "/etc/containerd/certs.d"
 #define BYOH_CNI_BIN "/opt/cni/bin"
 #define BYOH_BRIDGE_CONFLIST "99-byoh.conflist" /* a real network's goes before it */
+#define BYOH_LOCAL_BUNDLES "/var/lib/byoh/bundles"
 #define BYOH_ADOPTED_NODE_PATH "/var/lib/byoh/adopted-node"
 #define BYOH_HEADCNI_CONFLIST "10-headcni.conflist"
 #define BYOH_HEADCNI_SUFFIX ".headcni_bak" /* what it gives to every other file there */
@@ -66,6 +67,7 @@ BYOH_STEP_BUILDER(ca_guard);
 BYOH_STEP_BUILDER(start_guard);
 BYOH_STEP_BUILDER(kubeadm);
 BYOH_STEP_BUILDER(adopted_node);
+BYOH_STEP_BUILDER(local_bundle);
 BYOH_STEP_BUILDER(agent);
 BYOH_STEP_BUILDER(kubelet_flags);
 BYOH_STEP_BUILDER(selinux);
@@ -84,6 +86,9 @@ bool byoh_steps_replaces(const struct byoh_plan_input *input);
 bool byoh_steps_adopts_node(const struct byoh_plan_input *input);
 /* A program of Kubernetes that stays out, since the adopted node runs its own from that place. */
 bool byoh_steps_keeps_program(const struct byoh_plan_input *input, const struct byoh_file *file);
+/* agent.localBundle: the agent runs its own scripts, which find their files on the host. */
+bool byoh_steps_has_local_bundle(const struct byoh_plan_input *input);
+bool byoh_steps_is_in_local_bundle(const struct byoh_plan_input *input, const struct byoh_file *file);
 /* Does a containerd serve this host, the bundle's or an adopted one? */
 bool byoh_steps_has_containerd(const struct byoh_plan_input *input);
 /* A file of the bundle that stays out, since the host has what it is for. */

@@ -35,6 +35,7 @@ const struct byoh_step_kind byoh_step_kinds[] = {
 	{ "kubeadm", byoh_step_kubeadm },
 	{ "adopted-node", byoh_step_adopted_node },
 	{ "agent", byoh_step_agent },
+	{ "local-bundle", byoh_step_local_bundle },
 	{ "kubelet-flags", byoh_step_kubelet_flags },
 	{ "selinux", byoh_step_selinux },
 	{ "systemd", byoh_step_systemd },

@@ -154,7 +154,7 @@ static const char kube_proxy_path_format[] =
 /* No private mounts, no closed /proc/sys, no closed cgroups: what the agent runs has to unmount,
  * load and set on the host. It ends with 0 on errors too. It writes a key into its working
  * directory. */
-static const char agent_unit[] =
+static const char agent_unit_format[] =
 	"[Unit]\n"
 	"Description=BYOH host agent\n"
 	"Wants=network-online.target\n"
@@ -173,7 +173,7 @@ static const char agent_unit[] =
 	"\t--namespace=${BYOH_NAMESPACE} \\\n"
 	"\t--downloadpath=/var/lib/byoh/bundles \\\n"
 	"\t--metricsbindaddress=${BYOH_METRICS} \\\n"
-	"\t--skip-installation $BYOH_EXTRA_ARGS\n"
+	"\t%s$BYOH_EXTRA_ARGS\n"
 	"Restart=always\n"
 	"RestartSec=10\n"
 	"KillMode=mixed\n"
@@ -341,6 +341,15 @@ static int place_containerd(const struct byoh_plan_input *input, struct byoh_ste
 	return rc ? rc : place(input, step, "containerd.service", containerd_unit, true, err);
 }
 
+static int place_agent(const struct byoh_plan_input *input, struct byoh_step *step, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer unit = { 0 };
+	int rc = byoh_buffer_printf(&unit, err, agent_unit_format,
+				    byoh_steps_has_local_bundle(input) ? "" : "--skip-installation ");
+
+	return rc ? rc : place(input, step, "byoh-hostagent.service", unit.data, true, err);
+}
+
 int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		    struct byoh_error *err)
 {
@@ -360,7 +369,7 @@ int byoh_step_units(const struct byoh_plan_input *input, struct byoh_step *step,
 		rc = byoh_steps_place_certificates(input, step, err);
 	if (!rc && input->config->join_mode == BYOH_JOIN_AGENT &&
 	    byoh_steps_brings(input, BYOH_BIN_AGENT))
-		rc = place(input, step, "byoh-hostagent.service", agent_unit, true, err);
+		rc = place_agent(input, step, err);
 	if (rc || !step->action_count)
 		return rc;
 	return byoh_step_sentence(step, err, "Add the units of the services");

@@ -199,6 +199,30 @@ if [ -n "${kubectl:-}" ]; then
 fi
 check "uninstall leaves the node" eval 'exits 0 tool uninstall --yes && as_before "$root"'
 
+step "a local bundle for the agent's scripts"
+config agent "$cluster" 'agent: {localBundle: {repo: registry.lan/byoh, os: ubuntu_24.04.1_x86-64}}'
+fresh_host
+before "$root"
+local_bundle="$root/var/lib/byoh/bundles/registry.lan/byoh/byoh-bundle-ubuntu_24.04.1_x86-64_k8s:v1.20.2"
+# as_scripts_do    what they test for, and copy
+as_scripts_do() {
+	[ -f "$local_bundle/kubeadm" ] && [ -f "$local_bundle/containerd/bin/containerd" ] && cp "$local_bundle"/bin/* "$root/usr/local/bin/" &&
+		cp "$local_bundle"/cni/bin/* "$root/opt/cni/bin/" && cp "$local_bundle"/containerd/bin/* "$root/usr/local/bin/"
+}
+check "it installs" exits 0 install
+check "the scripts can copy it over what is installed" as_scripts_do
+check "which is no drift" eval 'exits 0 tool status && prints "no drift"'
+check "it holds what is installed, in files of its own" eval 'cmp "$local_bundle/bin/kubelet" "$root/usr/local/bin/kubelet" && [ "$(stat -c %h "$local_bundle/bin/kubelet")" = 1 ]'
+check "imgpkg is there, and says what is wrong when it is asked" eval 'exits 1 "$root/usr/local/bin/imgpkg" pull && says "local bundle"'
+rm -rf "$local_bundle" # as the scripts' uninstallation does
+check "a deleted one is drift" exits 7 tool status
+check "and repair makes it anew" eval 'exits 0 tool repair && as_scripts_do && exits 0 tool status'
+config agent "$cluster"
+check "without the key it is wanted no more" eval 'exits 0 install && exits 0 tool status && [ ! -e "$root/usr/local/bin/imgpkg" ]'
+check "uninstall leaves nothing of it" eval 'exits 0 tool uninstall --yes && as_before "$root"'
+check "on another system it wants a name" eval 'config agent "$cluster" "agent: {localBundle: {repo: registry.lan/byoh}}" && exits 2 install && says "write \"os\""'
+config agent "$cluster"
+
 step "a guard of the CA certificates"
 fresh_host
 for name in a b c d; do

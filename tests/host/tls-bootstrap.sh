@@ -12,6 +12,22 @@ vm_link_start
 must "a control plane starts" control_plane start "$vm_host_address"
 
 site_write "$host_site" tlsBootstrap "$(control_plane ca)" "$(control_plane token)"
+# The node's network is not told: the cluster gives it, and a later run asks for it.
+sed -i -e 's/^cni: .*/cni: {install: bridge}/' -e '/^node: /d' "$host_site/byoh.yaml"
+cat >>"$host_site/byoh.yaml" <<END
+node:
+  ip: $vm_address
+  labels: {site: private, topology.kubernetes.io/zone: a}
+  taints: ["dedicated=tests:PreferNoSchedule", "bare:PreferNoSchedule"]
+  maxPods: 42
+  systemReserved: {memory: 64Mi}
+  kubeReserved: {cpu: 100m, memory: 400Mi, ephemeral-storage: 1Gi, pid: 300}
+  kubelet:
+    evictionHard: {memory.available: 50Mi, nodefs.available: 5%}
+    kubeReservedCgroup: /runtime.slice
+    enforceNodeAllocatable: [pods, kube-reserved]
+host: {slices: true}
+END
 pin=$(openssl x509 -pubkey -noout -in "$host_site/ca.crt" | openssl pkey -pubin -outform der | sha256sum | cut -c1-64)
 rm "$host_site/ca.crt"
 sed -i -e "s/ca: {file: ca.crt}/ca: {pin: \"sha256:$pin\"}/" -e 's/nodeIdentity/clientCertificate/' "$host_site/byoh.yaml"
@@ -41,6 +57,25 @@ proxy_rules() {
 		timeout 60 bash -c "exec 3<>/dev/tcp/10.96.0.1/443"'
 }
 
+# of_node PATH    what its object says
+of_node() { kubectl get node worker -o "jsonpath={$1}"; }
+is() { [ "$1" = "$2" ] || { echo "\"$1\", not \"$2\""; return 1; }; }
+# kibibytes QUANTITY
+kibibytes() { case $1 in *Ki) echo "${1%Ki}" ;; *Mi) echo $((${1%Mi} * 1024)) ;; *) echo $(($1 / 1024)) ;; esac; }
+# What pods may have is the machine's memory less what is reserved, 64 + 400 MiB, and less the 50 of the eviction.
+memory_is_reserved() {
+	is $(($(kibibytes "$(of_node .status.capacity.memory)") - $(kibibytes "$(of_node .status.allocatable.memory)"))) $((514 * 1024)) &&
+		is "$(guest 'cat /sys/fs/cgroup/runtime.slice/memory.max')" $((400 * 1024 * 1024))
+}
+service_answers() {
+	local address
+	kubectl expose pod hello --port 80 --target-port 8080 --name hello || return
+	address=$(kubectl get service hello -o 'jsonpath={.spec.clusterIP}')
+	guest "until iptables-save -t nat | grep -q 'KUBE-SERVICES.*$address/32.*dport 80 '; do sleep 1; done"
+	echo "from the host:" && guest "exec 3<>/dev/tcp/$address/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 60 grep -m 1 '200 OK' <&3" &&
+		echo "from the pod:" && kubectl exec hello -- wget -T 60 -q -O - "http://$address/"
+}
+
 pod_log() {
 	local log
 	log=$(kubectl logs hello 2>&1) || { printf '%s\n' "$log"; return 1; }
@@ -55,6 +90,10 @@ began=$SECONDS
 must "a bare run installs and joins" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2
 must "the node appears" cluster_wait_object nodes worker
+must "the cluster gives it a network" eval 'until of_node .spec.podCIDR | grep -q /; do sleep 1; done'
+check "without which it is not Ready" eval 'of_node ".status.conditions[?(@.type==\"Ready\")].status" | grep -qx False && ! guest "ls /etc/cni/net.d/99-byoh.conflist"'
+must "a later run asks the API server, and places the bridge" guest_says '99-byoh.conflist' 'byoh-install repair && byoh-install status'
+check "the network is the cluster's" guest "grep -qF '$(of_node .spec.podCIDR)' /etc/cni/net.d/99-byoh.conflist /var/lib/byoh/pod-cidr"
 must "the node becomes Ready" cluster_wait_ready node worker
 check "its address is the one of the config" test \
 	"$(kubectl get node worker -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}')" = "$vm_address"
@@ -62,6 +101,11 @@ check "its label is the one of the config" kubectl get node -l site=private -o n
 must "the host asks for kube-proxy's certificate" cluster_wait_object csr 'byoh-kube-proxy-worker-.*'
 must "status names the request, which is approved" approve_request
 check "the certificate comes" has_certificate
+check "its labels and taints are those of the config" eval 'is "$(of_node .metadata.labels.topology\\.kubernetes\\.io/zone)" a &&
+	is "$(of_node ".spec.taints[?(@.key==\"dedicated\")].value")" tests && is "$(of_node ".spec.taints[?(@.key==\"bare\")].effect")" PreferNoSchedule'
+check "so many pods it takes" eval 'is "$(of_node .status.capacity.pods)" 42'
+check "its memory is reserved, and that is enforced" memory_is_reserved
+check "its kubelet read its configuration to the letter" guest '! journalctl -u kubelet | grep -i "lenient decod"'
 check "kube-proxy writes its rules, and the service address works" proxy_rules
 check "no image is collected, since this kubelet knows no pins" \
 	guest 'grep -qx "imageGCHighThresholdPercent: 100" /var/lib/kubelet/config.yaml'
@@ -71,6 +115,7 @@ check "its log is read through the API server" pod_log
 check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
 check "it reaches the API server by its service address" kubectl exec hello -- \
 	sh -c 'nc -w 60 10.96.0.1 443 </dev/null'
+check "a service with the pod behind it answers, from the host and from the pod itself" service_answers
 check "status finds no drift" guest 'byoh-install status'
 
 must "the machine reboots" vm_reboot

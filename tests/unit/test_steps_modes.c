@@ -236,6 +236,44 @@ static void the_guard_comes_with_the_agent(void **state)
 		    place_of(BYOH_ACTION_UNIT, "byoh-hostagent.service"));
 }
 
+/* A bundle for the agent's scripts */
+
+#define LOCAL "/var/lib/byoh/bundles/registry.lan/byoh/byoh-bundle-ubuntu_24.04.1_x86-64_k8s:v1.34.1"
+
+static void a_local_bundle_is_laid_out(void **state)
+{
+	(void)state;
+	bring_node("v2.3.4", "v1.34.1");
+	bring("usr/local/bin/kubeadm");
+	bring("opt/cni/bin/bridge");
+	f.manifest.arch = (char *)"amd64";
+	f.host.os_id = (char *)"debian";
+	f.host.os_version_id = (char *)"12";
+	f.config.join_mode = BYOH_JOIN_AGENT;
+	plan();
+	has_text(UNITS "byoh-hostagent.service", "\t--skip-installation $BYOH_EXTRA_ARGS\n");
+	assert_null(find(BYOH_ACTION_FILE, "/usr/local/bin/imgpkg"));
+	f.config.agent.bundle_repo = (char *)"registry.lan/byoh";
+	byoh_plan_free(f.plan);
+	f.plan = NULL;
+	plan_fails(BYOH_ERROR_CONFIG, "this host is debian 12");
+	f.host.os_id = (char *)"ubuntu";
+	f.host.os_version_id = (char *)"24.04";
+	plan();
+	assert_true(get(BYOH_ACTION_FILE, LOCAL "/bin/kubelet")->copy);
+	assert_true(get(BYOH_ACTION_FILE, LOCAL "/containerd/bin/containerd")->copy);
+	get(BYOH_ACTION_FILE, LOCAL "/cni/bin/bridge");
+	links_to(LOCAL "/kubeadm", "bin/kubeadm");
+	get(BYOH_ACTION_DIRECTORY, "/var/lib/byoh/bundles/registry.lan");
+	assert_int_equal(count_actions(BYOH_ACTION_DIRECTORY, LOCAL), 1);
+	has_text("/usr/local/bin/imgpkg", "exit 1\n");
+	lacks_text(UNITS "byoh-hostagent.service", "--skip-installation");
+	has_text(UNITS "byoh-hostagent.service", "\t$BYOH_EXTRA_ARGS\n");
+	f.config.agent.bundle_os = (char *)"kubexm_1";
+	plan();
+	get(BYOH_ACTION_FILE, "/var/lib/byoh/bundles/registry.lan/byoh/byoh-bundle-kubexm_1_k8s:v1.34.1/bin/kubeadm");
+}
+
 /* A host that is a node already */
 
 static void adopt(void)
@@ -289,7 +327,6 @@ static void leaving_an_adopted_node_ends_no_pod(void **state)
 		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_BIN_CONTAINERD } },
 		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_BIN_KUBELET } },
 		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)UNITS "byoh-hostagent.service" } },
-		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_ADOPTED_NODE_PATH } },
 	};
 	struct byoh_ledger ledger = { .count = ARRAY_SIZE(origins), .origins = origins };
 
@@ -298,8 +335,9 @@ static void leaving_an_adopted_node_ends_no_pod(void **state)
 		struct byoh_step step = { 0 };
 		size_t killed = 0, stopped = 0;
 
-		ledger.count = ARRAY_SIZE(origins) - !adopted;
-		assert_int_equal(byoh_leave_stop(&ledger, &step, &f.error), 0);
+		if (adopted)
+			host_file(BYOH_ADOPTED_NODE_PATH, "/etc/kubernetes/kubelet.conf\n", 0644);
+		assert_int_equal(byoh_leave_stop(&f.host, &ledger, &step, &f.error), 0);
 		for (size_t i = 0; i < step.action_count; i++) {
 			killed += step.actions[i].kind == BYOH_ACTION_KILL || step.actions[i].kind == BYOH_ACTION_UNMOUNT;
 			stopped += strcmp(step.actions[i].subject, "byoh-hostagent.service") == 0;
@@ -308,6 +346,27 @@ static void leaving_an_adopted_node_ends_no_pod(void **state)
 		assert_int_equal(killed == 0, adopted);
 		byoh_step_release(&step);
 	}
+}
+
+/* Pods on a containerd that stays are ours all the same. */
+static void leaving_an_adopted_containerd_ends_our_pods(void **state)
+{
+	struct byoh_origin origins[] = {
+		{ .before = { .kind = BYOH_ACTION_FILE, .subject = (char *)BYOH_BIN_KUBELET } },
+	};
+	const struct byoh_ledger ledger = { .count = 1, .origins = origins };
+	struct byoh_step step = { 0 };
+	bool pods = false, containerd = false;
+
+	(void)state;
+	host_file(BYOH_ADOPTED_PATH, "/usr/bin/containerd\n", 0644);
+	assert_int_equal(byoh_leave_stop(&f.host, &ledger, &step, &f.error), 0);
+	for (size_t i = 0; i < step.action_count; i++) {
+		pods |= step.actions[i].kind == BYOH_ACTION_KILL && strcmp(step.actions[i].subject, "kubepods.slice") == 0;
+		containerd |= step.actions[i].kind == BYOH_ACTION_KILL && strstr(step.actions[i].subject, "containerd");
+	}
+	assert_true(pods && !containerd);
+	byoh_step_release(&step);
 }
 
 int main(void)
@@ -322,9 +381,11 @@ int main(void)
 		TEST(a_dummy_route_is_a_unit),
 		TEST(the_guard_knows_the_agents_work),
 		TEST(the_guard_comes_with_the_agent),
+		TEST(a_local_bundle_is_laid_out),
 		TEST(an_adopted_node_keeps_its_kubelet),
 		TEST(an_adopted_node_is_remembered),
 		TEST(leaving_an_adopted_node_ends_no_pod),
+		TEST(leaving_an_adopted_containerd_ends_our_pods),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
