@@ -8,7 +8,7 @@
 #include "bundle/cli/cli.h"
 #include "bundle/cli/options.h"
 
-static int print_good(const struct byoh_bundle *bundle, bool vouched, struct byoh_error *err)
+static int print_good(const struct byoh_bundle *bundle, const struct byoh_keyring *given, struct byoh_error *err)
 {
 	const struct byoh_manifest *manifest = byoh_bundle_manifest(bundle);
 	char hex[BYOH_DIGEST_HEX_SIZE];
@@ -25,7 +25,8 @@ static int print_good(const struct byoh_bundle *bundle, bool vouched, struct byo
 		if (r < 0)
 			return r;
 		byoh_digest_hex(&id, hex);
-		printf("  signed by %s%s\n", hex, vouched ? "" : " (nobody vouched for this key: compare it)");
+		printf("  signed by %s%s\n", hex, byoh_keyring_has(given, &signatures[i].key) ? "" :
+		       " (nobody vouched for this key: compare it)");
 	}
 	return 0;
 }
@@ -49,7 +50,7 @@ static int verify(const char *path, const struct byoh_keyring *given, bool quiet
 	if (r == 0)
 		r = byoh_bundle_check(bundle, 0, &progress, err);
 	byoh_bar_finish(&bar);
-	return r < 0 ? r : print_good(bundle, vouched, err);
+	return r < 0 ? r : print_good(bundle, given, err);
 }
 
 static int run(int argc, char **argv, struct byoh_error *err)

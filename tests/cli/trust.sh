@@ -67,6 +67,8 @@ for kind in run bundle; do
 	for who in old new; do
 		check "$kind: good for $who" eval 'exits 0 "$BYOH_BUNDLE" verify "$work/two.$kind" --quiet --key "$work/$who/public.pem" && prints "$id"'
 	done
+	check "$kind: verify says of which of them it knows" eval 'exits 0 "$BYOH_BUNDLE" verify "$work/two.$kind" --quiet --key "$work/new/public.pem" &&
+		prints "signed by $(key_id old) (nobody vouched" && grep -qxF "  signed by $(key_id new)" "$work/out"'
 	check "$kind: not for another" exits 3 "$BYOH_BUNDLE" verify "$work/two.$kind" --quiet --key "$work/other/public.pem"
 	cp -p "$work/two.$kind" "$work/again.$kind"
 	check "$kind: the same key twice is said, and is no failure" eval 'exits 0 sign again.$kind new && prints "already" && cmp "$work/two.$kind" "$work/again.$kind"'
