@@ -183,6 +183,9 @@ for who in old new; do
 done
 check "its manifest is the bundle's" [ "$(sha256sum <"$work/bare/manifest.json" | cut -c1-64)" = "$id" ]
 check "a .bundle" eval 'recipe "$work/one.bundle" old && prints "$signed" && ! prints "$ours"'
+check "the index behind it is the manifest's" eval '
+	m=$(stat -c %s "$work/bare/manifest.json") && i=$(jq .index.size "$work/bare/manifest.json") &&
+	[ "$(tail -c +$((4624 + m + 1)) "$work/one.bundle" | head -c "$i" | sha256sum | cut -c1-64)" = "$(jq -r .index.sha256 "$work/bare/manifest.json")" ]'
 check "another key" eval 'recipe "$work/two.run" other; ! prints "$signed"'
 cp "$work/one.run" "$work/forged.run"
 damage "$work/forged.run" $(($(begins "$work/one.run") + 4616 + 30))
