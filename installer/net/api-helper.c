@@ -19,6 +19,7 @@
 
 struct service {
 	int fd;	      /* to the caller */
+	int rights;   /* negative: they could not be given up, and nobody is asked */
 	char *server; /* that of the first request; NULL before it */
 };
 
@@ -140,6 +141,9 @@ static void answer_request(struct service *service, struct byoh_buffer *bytes, s
 	struct byoh_error err = BYOH_ERROR_INIT;
 	int rc = byoh_api_request_unpack(bytes->data, bytes->size, &unpacked, &err);
 
+	if (rc == 0 && service->rights < 0)
+		rc = byoh_fail(&err, BYOH_ERROR_SYSTEM, -service->rights, "cannot give up rights: %s",
+			       strerror(-service->rights));
 	if (rc == 0)
 		rc = check_server(service, unpacked.request.server, &err);
 	if (rc == 0)
@@ -172,10 +176,13 @@ static int serve_one(struct service *service)
 _Noreturn void byoh_outside_serve_api(int fd, int parent)
 {
 	struct service service = { .fd = byoh_outside_settle_in(fd, parent, "byoh-api") };
-	struct byoh_outside_answer hello = { .status = byoh_outside_give_up_rights(parent) };
-	int rc = byoh_outside_send(service.fd, &hello, sizeof(hello));
+	struct byoh_outside_answer hello = { 0 };
+	int rc;
 
-	while (rc == 0 && hello.status == 0)
+	/* A namespace of users may have no nobody. Most runs ask nothing, and do without. */
+	service.rights = byoh_outside_give_up_rights(parent);
+	rc = byoh_outside_send(service.fd, &hello, sizeof(hello));
+	while (rc == 0)
 		rc = serve_one(&service);
 	_exit(0); /* no handlers of the caller's, no flushing of its streams */
 }

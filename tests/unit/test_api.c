@@ -8,9 +8,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/net/api.h"
@@ -243,6 +246,34 @@ static void test_doubtful(void **state)
 	}
 }
 
+/* Without a user that owns nothing no request is made, and all the rest of a run works. */
+static void ask_with_rights(void)
+{
+	struct test_identity id = test_identity_make(&test_validity_usual);
+	struct byoh_buffer ca = test_identity_pem(&id), answer = { 0 };
+	struct test_server server;
+	struct byoh_api_request request;
+	struct byoh_error err;
+	int fd;
+
+	if (geteuid() != 0 || unshare(CLONE_NEWUSER))
+		_exit(77);
+	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0 0 1\n", 6) != 6)
+		_exit(77);
+	server = begin(&id, "");
+	request = request_to(&server, &ca);
+	CHECK(send_request(&server, &request, &answer, &err) < 0);
+	CHECK(strstr(err.message, "cannot give up rights"));
+	test_server_end(&server);
+}
+
+static void test_no_nobody(void **state)
+{
+	(void)state;
+	test_in_child(ask_with_rights);
+}
+
 static void ask_nobody(void)
 {
 	struct test_identity id = test_identity_make(&test_validity_usual);
@@ -270,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_doubtful),
 		cmocka_unit_test(test_nobody_answers),
+		cmocka_unit_test(test_no_nobody),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
