@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/key-files.h"
 
 enum source { REVOKED, HOST, VENDOR, GIVEN, SOURCES };
 
@@ -13,10 +14,10 @@ static const struct {
 } places[] = {
 	[REVOKED] = { "etc/byoh/revoked.d", "revoked" },
 	[HOST] = { "etc/byoh/keys.d", "pinned in /etc/byoh/keys.d" },
-	[VENDOR] = { "usr/share/byoh/keys.d", "trusted by /usr/share/byoh/keys.d" },
+	[VENDOR] = { BYOH_RELEASE_KEYS, "trusted by /usr/share/byoh/keys.d" },
 	[GIVEN] = { NULL, "named by --key" },
 };
-static const char vendor_revoked[] = "usr/share/byoh/revoked.d";
+static const char vendor_revoked[] = BYOH_RELEASE_REVOKED;
 
 struct byoh_signers {
 	struct byoh_keyring *rings[SOURCES];

@@ -15,6 +15,7 @@
 #include "bundle/cli/cli.h"
 #include "bundle/cli/options.h"
 #include "bundle/executable.h"
+#include "bundle/key-files.h"
 #include "bundle/pack.h"
 #include "bundle/sbom.h"
 #include "bundle/slices.h"
@@ -269,6 +270,15 @@ static int pack(struct build *build, struct byoh_error *err)
 	return 0;
 }
 
+static int check_keys(const struct build *build, struct byoh_error *err)
+{
+	struct byoh_public_key signer;
+
+	if (build->private_key)
+		TRY(byoh_private_key_public(build->private_key, &signer, err));
+	return byoh_key_files_check(build->tree, build->private_key ? &signer : NULL, err);
+}
+
 static int build_bundle(struct build *build, struct byoh_error *err)
 {
 	CLEANUP_FREE char *default_cache = NULL;
@@ -289,6 +299,8 @@ static int build_bundle(struct build *build, struct byoh_error *err)
 		r = byoh_tree_collect(build->spec, build->cache, build->scratch, build->allow_unlocked,
 				      &build->tree, err);
 	}
+	if (r == 0)
+		r = check_keys(build, err);
 	if (r == 0)
 		r = add_own_files(build, err);
 	return r < 0 ? r : pack(build, err);

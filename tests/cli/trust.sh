@@ -264,6 +264,9 @@ check "what the old one signs is refused now, whatever its epoch" refused 3 "$wo
 check "the second is below the floor, for verify too" eval 'refused 3 tool verify "$work/2.0.run" --quiet && says "epoch 1"'
 check "going back to it is allowed: the new one has signed it" eval 'exits 0 tool rollback --yes && exits 0 tool status && [ "$(jq -r .version "$root/var/lib/byoh/state.json")" = 2.0 ]'
 check "the floor stays" eval '[ "$(jq .floors.plain "$root/var/lib/byoh/state.json")" = 2 ] && exits 3 "$work/1.0.run" install --root "$root" --quiet'
+check "a key that is none is not packed: hosts would stumble over it" eval 'echo nonsense >"$work/nonsense" && ! release 4.0 3 new keys.d="$work/nonsense" && says "/usr/share/byoh/keys.d/new-4.0.pem"'
+check "nor a private one" eval '! release 4.1 3 new keys.d="$work/new/private.pem" && says "not an Ed25519 public key"'
+check "nor what takes back the key that signs it" eval '! release 4.2 3 new revoked.d="$work/new/public.pem" && says "takes back the key that signs"'
 fresh_host
 exits 0 "$work/1.0.run" install --root "$root" --quiet
 mkdir -p "$root/etc/byoh/keys.d"
