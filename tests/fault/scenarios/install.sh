@@ -48,6 +48,7 @@ slices_old() {
 	fi
 	exits 5 "$BYOH_INSTALL" install --root "$1" --key "$work/key/public.pem" --from "$work/slices"
 }
+slices_once=1
 slices_command() { command=("$BYOH_INSTALL" install --root "$1" --key "$work/key/public.pem" --from "$work/slices.2"); }
 
 # What was killed on its way, or when everything was done but said, is undone by the next run of any verb.
