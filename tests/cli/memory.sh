@@ -48,6 +48,16 @@ step "installing"
 check "half of it is not enough: a 1, and the host is as before" eval 'exits 1 install_it $((limit / 2)) --quiet && says memory && as_before "$work/root"'
 check "320 MiB are" exits 0 install_it "$limit"
 check "all is there" eval 'cmp "$work/spec/first" "$work/root/opt/large/first" && cmp "$work/spec/second" "$work/root/opt/large/second"'
+# A mirror is one stream more, and nothing of it is kept.
+make_host "$work/far"
+mkdir "$work/site"
+ln "$work/large.bundle" "$work/site/"
+start_http_server "$work/site"
+check "they are for a mirror, too" exits 0 within "$limit" "$BYOH_INSTALL" verify --key "$work/key/public.pem" \
+	"http://127.0.0.1:$port/plain/large.bundle"
+check "and for an installation from it" exits 0 within "$limit" "$BYOH_INSTALL" install --key "$work/key/public.pem" --root "$work/far" \
+	--from "http://127.0.0.1:$port/plain/large.bundle"
+check "that has all" cmp "$work/spec/second" "$work/far/opt/large/second"
 check "verify takes less than 64 MiB" exits 0 within $((64 * 1024)) "$BYOH_BUNDLE" verify "$work/large.bundle"
 check "status and a second run, too" eval 'exits 0 install_it $((64 * 1024)) && says "nothing to do"'
 
