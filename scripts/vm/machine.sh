@@ -146,7 +146,8 @@ vm_disk() {
 vm_power_on() {
 	local append="root=/dev/vda rw console=ttyS0 quiet loglevel=4 panic=-1 net.ifnames=0 mitigations=off"
 	local network=(-nic none)
-	append+=" systemd.show_status=0 ${vm_append:-}"
+	# A busy computer shows a device later than the 90 s after which systemd gives it up for good.
+	append+=" systemd.show_status=0 systemd.default_timeout_start_sec=$vm_patience ${vm_append:-}"
 	vm_disk
 	[ -z "$vm_link" ] ||
 		network=(-netdev "tap,id=lan,ifname=tap0,script=no,downscript=no" -device "virtio-net-pci,netdev=lan,romfile=")
