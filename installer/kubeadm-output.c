@@ -78,8 +78,9 @@ static const struct {
 	{ "kubelet isn't running or healthy", NULL, BYOH_KUBEADM_FAILED, "the kubelet does not start",
 	  "see: journalctl -u kubelet" },
 	{ "error uploading crisocket", NULL, BYOH_KUBEADM_LATER,
-	  "the kubelet has its certificate, and its node did not appear in the cluster in time",
-	  "see: journalctl -u kubelet" },
+	  "the kubelet's certificate was not issued in time, or its node did not appear: most likely nobody has approved the "
+	  "request",
+	  "on a control plane: `kubectl get csr`, then `kubectl certificate approve NAME`" },
 	{ "phase kubelet-start", "timed out", BYOH_KUBEADM_LATER,
 	  "the kubelet waits for its certificate: nobody has approved its request",
 	  "on a control plane: `kubectl get csr`, then `kubectl certificate approve NAME`" },

@@ -260,7 +260,7 @@ static int answer(struct byoh_kubeadm_join *join, int watch, const char *id, str
 	int r;
 
 	TRY(await_others(join, watch, err));
-	if (byoh_exists_beneath(join->root_fd, BYOH_KUBELET_KUBECONFIG))
+	if (byoh_kubeadm_is_node(join->root_fd))
 		return note_seen(join, "done", id, err);
 	if (identify(join, now) < 0 || strcmp(now, id) != 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EAGAIN, "%s has changed", BYOH_KUBEADM_REQUEST);
@@ -273,7 +273,7 @@ static int answer(struct byoh_kubeadm_join *join, int watch, const char *id, str
 int byoh_kubeadm_for_agent(struct byoh_kubeadm_join *join, struct byoh_kubeadm_verdict *ret, struct byoh_error *err)
 {
 	CLEANUP_FD int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), fd = -1;
-	bool node = byoh_exists_beneath(join->root_fd, BYOH_KUBELET_KUBECONFIG);
+	bool node = byoh_kubeadm_is_node(join->root_fd);
 	char id[96] = "";
 
 	*ret = (struct byoh_kubeadm_verdict){ .outcome = BYOH_KUBEADM_JOINED };

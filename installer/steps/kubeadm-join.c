@@ -22,15 +22,16 @@
 #define ATTEMPT_MARK BYOH_HOME "/kubeadm-attempt"
 #define BOOTSTRAP "/etc/kubernetes/bootstrap-kubelet.conf"
 
-/* What kubeadm writes before a host is a node; it refuses to begin while they are there. */
+/* What kubeadm and its kubelet write before a host is a node; kubeadm refuses to begin while they are there. */
 static const char *const half_way[] = {
-	BOOTSTRAP, BYOH_KUBERNETES_CA, BYOH_KUBELET_CONFIG, BYOH_KUBEADM_FLAGS,
+	BOOTSTRAP, BYOH_KUBELET_KUBECONFIG, BYOH_KUBERNETES_CA, BYOH_KUBELET_CONFIG, BYOH_KUBEADM_FLAGS,
 	"/var/lib/kubelet/instance-config.yaml",
 };
 
-static bool is_node(const struct byoh_kubeadm_join *join)
+bool byoh_kubeadm_is_node(int root_fd)
 {
-	return byoh_exists_beneath(join->root_fd, BYOH_KUBELET_KUBECONFIG);
+	return byoh_exists_beneath(root_fd, BYOH_KUBELET_KUBECONFIG) &&
+	       byoh_exists_beneath(root_fd, BYOH_KUBELET_CLIENT);
 }
 
 /* What an attempt of ours has left, never what somebody else put there: the mark says that nothing of it was there. */
@@ -123,7 +124,7 @@ static int finish(const struct byoh_kubeadm_join *join, struct byoh_kubeadm_verd
 {
 	int r = 0;
 
-	if (is_node(join))
+	if (byoh_kubeadm_is_node(join->root_fd))
 		verdict->outcome = BYOH_KUBEADM_JOINED;
 	if (verdict->outcome == BYOH_KUBEADM_KERNEL)
 		verdict->outcome = BYOH_KUBEADM_FAILED;
@@ -139,7 +140,7 @@ int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubea
 	int r = 0;
 
 	*ret = (struct byoh_kubeadm_verdict){ .outcome = BYOH_KUBEADM_JOINED };
-	if (is_node(join))
+	if (byoh_kubeadm_is_node(join->root_fd))
 		return put_on_record(join, "joined", NULL, err);
 	r = put_on_record(join, "joining", NULL, err);
 	if (r == 0)
@@ -163,7 +164,7 @@ int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubea
 bool byoh_kubeadm_is_due(const struct byoh_plan_input *input)
 {
 	return input->host->live && input->host->systemd_running && byoh_steps_joins_by_kubeadm(input) &&
-	       !byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG);
+	       !byoh_kubeadm_is_node(input->host->root_fd);
 }
 
 static bool is_outcome(const struct byoh_join_record *record)

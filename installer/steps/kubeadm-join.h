@@ -25,6 +25,9 @@
 #define BYOH_KUBEADM_DROP_IN "/usr/local/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
 #define BYOH_KUBELET_WANTED "/etc/systemd/system/multi-user.target.wants/kubelet.service"
 
+/* The kubelet writes its kubeconfig when it begins to ask, and this when it is admitted. */
+#define BYOH_KUBELET_CLIENT "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
 struct byoh_kubeadm_join {
 	int root_fd;	     /* of the running system; tests: of a folder */
 	const char *program; /* kubeadm */
@@ -35,6 +38,8 @@ struct byoh_kubeadm_join {
 	const atomic_bool *cancel;
 };
 
+/* Has the cluster admitted this host? */
+bool byoh_kubeadm_is_node(int root_fd);
 /* One attempt. 0 and the verdict, which is on record too, and kubeadm's output in its log; negative only where the attempt
  * itself could not be made. A node stays as it is. */
 BYOH_MUST_CHECK int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubeadm_verdict *ret,

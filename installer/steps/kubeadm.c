@@ -38,10 +38,11 @@ static const char environment[] =
 	"UnsetEnvironment=http_proxy https_proxy ftp_proxy no_proxy all_proxy\n"
 	"UnsetEnvironment=HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY ALL_PROXY\n";
 
-/* Not before it knows where to, and never on a node. */
+/* Not before it knows where to, and never on a node, which has both of these. */
 static const char conditions[] =
 	"ConditionPathExists=" BYOH_KUBEADM_CONFIG "\n"
-	"ConditionPathExists=!" BYOH_KUBELET_KUBECONFIG "\n";
+	"ConditionPathExists=|!" BYOH_KUBELET_KUBECONFIG "\n"
+	"ConditionPathExists=|!" BYOH_KUBELET_CLIENT "\n";
 
 /* PathExists= would start it again and again, as long as the agent's file is there. The kubelet's kubeconfig goes when
  * the agent resets the host. */

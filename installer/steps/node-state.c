@@ -12,6 +12,7 @@
 #include "installer/kubeadm-config.h"
 #include "installer/kubeconfig.h"
 #include "installer/run.h"
+#include "installer/steps/kubeadm-join.h"
 #include "installer/steps/steps-internal.h"
 
 #define AGENT_KUBELET_UNIT "/etc/systemd/system/kubelet.service"
@@ -185,7 +186,8 @@ static const char *node_word(const struct byoh_host *host, const struct byoh_con
 	if (config->join_mode == BYOH_JOIN_NONE)
 		return "prepared";
 	/* The kubelet writes its kubeconfig when it begins to ask; the certificate that it names comes with the answer. */
-	if (byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
+	if (byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG) &&
+	    (byoh_node_certificate(state, "kubelet") || !state->join.state))
 		return byoh_node_certificate(state, "kubelet") ? "joined" : "joining";
 	if (config->join_mode == BYOH_JOIN_AGENT)
 		return state->reset ? "reset" : state->claimed ? "joining" : "unclaimed";
@@ -214,7 +216,7 @@ int byoh_node_look(const struct byoh_host *host, const struct byoh_config *confi
 		rc = look_at_agent_config(host, config, ret, err);
 	}
 	look_at_network(host, config, ret);
-	if (!byoh_steps_exists(host, BYOH_KUBELET_KUBECONFIG))
+	if (!byoh_kubeadm_is_node(host->root_fd))
 		byoh_join_record_read(host->root_fd, &ret->join);
 	ret->node = node_word(host, config, ret);
 	ret->ca_bundle = byoh_ca_bundle_state(host);

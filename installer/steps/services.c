@@ -5,6 +5,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "installer/steps/containerd-adopt.h"
+#include "installer/steps/kubeadm-join.h"
 #include "installer/steps/node-state.h"
 
 /* Folders whose labels follow from where they are; a file that was renamed into place keeps the
@@ -182,8 +183,7 @@ static int restart_joined_kubelet(const struct byoh_plan_input *input, struct by
 	};
 
 	if (input->config->join_mode != BYOH_JOIN_KUBEADM ||
-	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) ||
-	    !byoh_steps_exists(input->host, BYOH_KUBELET_KUBECONFIG))
+	    !byoh_steps_brings(input, BYOH_BIN_KUBELET) || !byoh_kubeadm_is_node(input->host->root_fd))
 		return 0;
 	return byoh_step_unit(step, "kubelet.service", true, restart_on, err);
 }

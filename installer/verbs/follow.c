@@ -3,7 +3,6 @@
  * undoes it. */
 #include <string.h>
 
-#include "bundle/base/path.h"
 #include "installer/kubeadm-config.h"
 #include "installer/join-answer.h"
 #include "installer/report.h"
@@ -12,8 +11,10 @@
 
 static void tell(const struct byoh_session *session, const struct byoh_join_record *join)
 {
-	if (strcmp(join->state, "joined") == 0)
-		byoh_report_line(session, "join: joined%s%s", join->cause[0] ? "; " : "", join->cause);
+	if (strcmp(join->state, "joined") == 0 && join->cause[0])
+		byoh_report_warning("join: joined, the host has its certificate; but %s; %s", join->cause, join->remedy);
+	else if (strcmp(join->state, "joined") == 0)
+		byoh_report_line(session, "join: joined");
 	else if (strcmp(join->state, "failed") == 0)
 		byoh_report_warning("join: failed: %s; %s; then `byoh-install` again (log: " BYOH_KUBEADM_LOG ")",
 				    join->cause, join->remedy);
@@ -29,7 +30,7 @@ void byoh_follow_join(struct byoh_session *session)
 	struct byoh_error err = BYOH_ERROR_INIT;
 
 	if (session->config->join_mode == BYOH_JOIN_KUBEADM && session->changes && session->host->live &&
-	    byoh_exists_beneath(session->host->root_fd, BYOH_KUBELET_KUBECONFIG))
+	    byoh_kubeadm_is_node(session->host->root_fd))
 		byoh_report_line(session, "join: joined already; kubeadm is not run again");
 	if (!byoh_kubeadm_is_due(&session->plan_input))
 		return;
@@ -52,7 +53,7 @@ const char *byoh_join_outcome(const struct byoh_session *session)
 		return "none";
 	if (config->join_mode != BYOH_JOIN_KUBEADM)
 		return config->cluster.token && config->cluster.ca.size ? "started" : "pending";
-	if (byoh_exists_beneath(session->host->root_fd, BYOH_KUBELET_KUBECONFIG))
+	if (byoh_kubeadm_is_node(session->host->root_fd))
 		return "joined";
 	return session->join.state && strcmp(session->join.state, "failed") == 0 ? "failed" : "pending";
 }

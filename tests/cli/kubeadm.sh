@@ -116,7 +116,8 @@ check "status tells why a join failed" eval 'exits 0 tool status && prints "kube
 check "in JSON too" eval 'exits 0 tool status --json && jq -e ".node == \"failed\" and .joinCause == \"the token is unknown\"" "$work/out" >/dev/null'
 record later "nobody answers" "look"
 check "and that it is tried again" eval 'exits 0 tool status && prints "tried again by itself"'
-mkdir -p "$root/etc/kubernetes/pki" "$root/var/lib/kubelet"
+mkdir -p "$root/etc/kubernetes/pki" "$root/var/lib/kubelet/pki"
+cp "$work/ca.crt" "$root/var/lib/kubelet/pki/kubelet-client-current.pem"
 for name in etc/kubernetes/kubelet.conf etc/kubernetes/pki/ca.crt var/lib/kubelet/config.yaml var/lib/kubelet/kubeadm-flags.env; do
 	echo kubeadm >"$root/$name"
 done

@@ -59,7 +59,10 @@ static void kubeadm_is(const char *script)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 
-	assert_int_equal(byoh_buffer_printf(&text, NULL, "#!/bin/sh\nroot=%s\n%s", root, script), 0);
+	assert_int_equal(byoh_buffer_printf(&text, NULL, "#!/bin/sh\nroot=%s\n"
+							"admit() { mkdir -p $root/var/lib/kubelet/pki; touch "
+							"$root/etc/kubernetes/kubelet.conf "
+							"$root" BYOH_KUBELET_CLIENT "; }\n%s", root, script), 0);
 	write_text("/kubeadm", text.data, 0755);
 }
 
@@ -107,7 +110,7 @@ static void a_join_ends_with_a_node(void **state)
 
 	(void)state;
 	kubeadm_is("printf '%s\\n' \"$*\"\n"
-		   "touch $root/etc/kubernetes/kubelet.conf $root/etc/kubernetes/bootstrap-kubelet.conf\n");
+		   "admit; touch $root/etc/kubernetes/bootstrap-kubelet.conf\n");
 	attempt(BYOH_KUBEADM_JOINED, "joined");
 	assert_false(exists("/etc/kubernetes/bootstrap-kubelet.conf"));
 	assert_false(exists("/var/lib/byoh/kubeadm-attempt"));
@@ -135,7 +138,7 @@ static void a_failure_is_on_record(void **state)
 static void a_late_failure_is_a_node_all_the_same(void **state)
 {
 	(void)state;
-	kubeadm_is("touch $root/etc/kubernetes/kubelet.conf\n"
+	kubeadm_is("admit\n"
 		   "echo 'error execution phase kubelet-start: error uploading crisocket: timed out'; exit 1\n");
 	attempt(BYOH_KUBEADM_JOINED, "joined");
 	assert_non_null(strstr(record.cause, "did not appear"));
@@ -144,7 +147,7 @@ static void a_late_failure_is_a_node_all_the_same(void **state)
 static void a_kernel_too_new_for_it_is_let_pass(void **state)
 {
 	(void)state;
-	kubeadm_is("case $* in *SystemVerification*) touch $root/etc/kubernetes/kubelet.conf; exit 0 ;; esac\n"
+	kubeadm_is("case $* in *SystemVerification*) admit; exit 0 ;; esac\n"
 		   "printf '" FATAL "\\t[ERROR SystemVerification]: unsupported kernel release: 6.1.0\\n'; exit 1\n");
 	attempt(BYOH_KUBEADM_JOINED, "joined");
 	assert_int_equal(byoh_remove_file(join.root_fd, "/etc/kubernetes/kubelet.conf", NULL), 0);
@@ -161,7 +164,19 @@ static void what_it_left_half_way_goes_before_the_next(void **state)
 	attempt(BYOH_KUBEADM_LATER, "later");
 	assert_true(exists("/etc/kubernetes/pki/ca.crt"));
 	kubeadm_is("[ ! -e $root/etc/kubernetes/pki/ca.crt ] && [ ! -e $root/var/lib/kubelet/config.yaml ] &&\n"
-		   "touch $root/etc/kubernetes/kubelet.conf\n");
+		   "admit\n");
+	attempt(BYOH_KUBEADM_JOINED, "joined");
+}
+
+/* The kubelet has written its kubeconfig and asks for the certificate that it names. */
+static void a_kubelet_that_asks_is_no_node(void **state)
+{
+	(void)state;
+	kubeadm_is("touch $root/etc/kubernetes/kubelet.conf\n"
+		   "echo 'error execution phase kubelet-start: error uploading crisocket: timed out'; exit 1\n");
+	attempt(BYOH_KUBEADM_LATER, "later");
+	assert_non_null(strstr(record.remedy, "kubectl certificate approve"));
+	kubeadm_is("[ ! -e $root/etc/kubernetes/kubelet.conf ] && admit\n");
 	attempt(BYOH_KUBEADM_JOINED, "joined");
 }
 
@@ -236,7 +251,7 @@ static void joins_in_the_agents_stead(void **state)
 	write_text(BYOH_KUBEADM_REQUEST, REQUEST, 0600);
 	kubeadm_is("grep -q -- '- \"name\": \"provider-id\"' $root/run/byoh/kubeadm-join.yaml &&\n"
 		   "[ -f $root/usr/local/lib/systemd/system/kubelet.service.d/10-kubeadm.conf ] &&\n"
-		   "touch $root/etc/kubernetes/kubelet.conf\n");
+		   "admit\n");
 	assert_int_equal(for_agent(), 0);
 	assert_int_equal(verdict.outcome, BYOH_KUBEADM_JOINED);
 	assert_true(exists("/etc/kubernetes/kubelet.conf"));
@@ -246,6 +261,7 @@ static void joins_in_the_agents_stead(void **state)
 
 	/* The agent resets the host, and its old request is none any more. */
 	assert_int_equal(byoh_remove_tree(join.root_fd, "/etc/kubernetes", NULL), 0);
+	assert_int_equal(byoh_remove_tree(join.root_fd, "/var/lib/kubelet", NULL), 0);
 	kubeadm_is("touch $root/again\n");
 	assert_int_equal(for_agent(), 0);
 	assert_false(exists(BYOH_KUBEADM_DROP_IN));
@@ -284,6 +300,7 @@ static void whom_the_agent_let_go_does_not_join(void **state)
 	kubeadm_is("echo 'connect: connection refused'; exit 1\n");
 	assert_int_equal(for_agent(), 0);
 	assert_int_equal(byoh_remove_tree(join.root_fd, "/etc/kubernetes", NULL), 0);
+	assert_int_equal(byoh_remove_tree(join.root_fd, "/var/lib/kubelet", NULL), 0);
 	kubeadm_is("touch $root/again\n");
 	assert_int_equal(for_agent(), 0);
 	assert_false(exists("/again"));
@@ -295,6 +312,7 @@ static void an_agent_that_joins_itself_is_left_alone(void **state)
 	(void)state;
 	write_text(BYOH_KUBEADM_REQUEST, REQUEST, 0600);
 	write_text("/etc/kubernetes/kubelet.conf", "", 0600);
+	write_text(BYOH_KUBELET_CLIENT, "", 0600);
 	kubeadm_is("touch $root/again\n");
 	assert_int_equal(for_agent(), 0);
 	assert_false(exists("/again"));
@@ -331,6 +349,7 @@ int main(void)
 		TEST(a_late_failure_is_a_node_all_the_same),
 		TEST(a_kernel_too_new_for_it_is_let_pass),
 		TEST(what_it_left_half_way_goes_before_the_next),
+		TEST(a_kubelet_that_asks_is_no_node),
 		TEST(what_somebody_else_put_there_stays),
 		TEST(without_kubeadm_it_says_so),
 		TEST(a_damaged_record_is_none),

@@ -82,7 +82,7 @@ static void prose_has_a_cause_and_a_remedy(void **state)
 		{ "error execution phase kubelet-start: timed out waiting for the condition\n", BYOH_KUBEADM_LATER,
 		  "nobody has approved", "kubectl get csr" },
 		{ "error execution phase kubelet-start: error uploading crisocket: timed out waiting for the condition\n",
-		  BYOH_KUBEADM_LATER, "did not appear", "journalctl" },
+		  BYOH_KUBEADM_LATER, "did not appear", "kubectl get csr" },
 	};
 
 	(void)state;

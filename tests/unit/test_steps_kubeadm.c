@@ -64,7 +64,8 @@ static void its_unit_joins_once_it_knows_where_to(void **state)
 	bring_kubeadm("v1.34.1");
 	plan();
 	has_text(SERVICE, "ConditionPathExists=/etc/byoh/kubeadm-join.yaml\n");
-	has_text(SERVICE, "ConditionPathExists=!/etc/kubernetes/kubelet.conf\n");
+	has_text(SERVICE, "ConditionPathExists=|!/etc/kubernetes/kubelet.conf\n");
+	has_text(SERVICE, "ConditionPathExists=|!" BYOH_KUBELET_CLIENT "\n");
 	has_text(SERVICE, "ExecStart=/usr/local/sbin/byoh-install kubeadm-join\n");
 	has_text(SERVICE, "Restart=on-failure\n");
 	links_to(WANTED BYOH_KUBEADM_UNIT, SERVICE);
@@ -98,6 +99,10 @@ static void a_joined_kubelet_goes_on_with_the_new_program(void **state)
 	bring_kubeadm("v1.34.1");
 	know_cluster();
 	host_file("/etc/kubernetes/kubelet.conf", "", 0600);
+	plan();
+	assert_null(find(BYOH_ACTION_UNIT, "kubelet.service"));
+	assert_true(byoh_kubeadm_is_due(&f.input));
+	host_file(BYOH_KUBELET_CLIENT, "", 0600);
 	plan();
 	assert_non_null(get(BYOH_ACTION_UNIT, "kubelet.service")->restart_on);
 	assert_false(byoh_kubeadm_is_due(&f.input));
@@ -211,6 +216,8 @@ static void status_tells_how_far_the_join_is(void **state)
 	assert_int_equal(byoh_join_record_write(f.host.root_fd, &record, NULL), 0);
 	assert_string_equal(node_word(), "joining");
 	host_file("/etc/kubernetes/kubelet.conf", "", 0600);
+	assert_string_equal(node_word(), "joining");
+	host_file(BYOH_KUBELET_CLIENT, "", 0600);
 	assert_string_equal(node_word(), "joined");
 }
 
