@@ -47,6 +47,8 @@ bool byoh_check_directory_has(const struct byoh_host *host, const char *path,
 bool byoh_check_listens(const char *text, uint16_t port);
 /* Text of /proc/net/route, of /proc/net/ipv6_route: is there a default route? */
 bool byoh_check_default_route(const char *ipv4, const char *ipv6);
+/* Text of a resolv.conf: does it name this host as a name server? */
+bool byoh_check_loops(const char *text);
 /* NULL if the name can be a node's, else what is wrong with it. */
 const char *byoh_check_hostname_fault(const char *name);
 /* "modules.dep" or "modules.builtin" text: does it name the module? '-' and '_' are the same. */

@@ -180,6 +180,55 @@ static int check_hostname(const struct byoh_plan_input *input, struct byoh_check
 	return byoh_check_fail(report, "\"%.64s\" %s", name, fault);
 }
 
+/* The file that the kubelet hands on to pods, the cluster's DNS among them. kubeadm finds systemd-resolved's by
+ * itself; what the agent writes does not. */
+static const char *name_server_file(const struct byoh_plan_input *input)
+{
+	if (input->config->node.resolv_conf)
+		return input->config->node.resolv_conf;
+	if (input->host->has_resolved && input->config->join_mode != BYOH_JOIN_AGENT)
+		return BYOH_RESOLVED_FILE;
+	return "/etc/resolv.conf";
+}
+
+bool byoh_check_loops(const char *text)
+{
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		char address[64];
+
+		line += *line == '\n';
+		if (sscanf(line, "nameserver %63s", address) == 1 &&
+		    (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0))
+			return true;
+	}
+	return false;
+}
+
+static int check_name_servers(const struct byoh_plan_input *input, struct byoh_check_report *report,
+			      struct byoh_error *err)
+{
+	const char *path = name_server_file(input);
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+
+	(void)err;
+	if (!byoh_check_has_kubelet(input) || input->config->join_mode == BYOH_JOIN_NONE)
+		return byoh_check_skip(report, "no kubelet joins");
+	if (byoh_host_read(input->host->root_fd, path, (size_t)1 << 20, &text, NULL) < 0) {
+		byoh_check_remedy(report, "make %.150s, or write another file as node.resolvConf", path);
+		if (!input->config->node.resolv_conf)
+			return byoh_check_pass(report, "none, and none are needed");
+		return byoh_check_warn(report, "%.150s is not there, and no pod starts without it", path);
+	}
+	if (!byoh_check_loops(byoh_buffer_text(&text)))
+		return byoh_check_pass(report, "%.200s", path);
+	byoh_check_remedy(report, input->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP ?
+				  "write a file with the site's own name servers as node.resolvConf" :
+				  "set resolvConf in the cluster's kubelet configuration to a file with the site's own name "
+				  "servers, with systemd-resolved " BYOH_RESOLVED_FILE);
+	return byoh_check_warn(report, "%.120s leads to this host itself, and in a pod to the pod: the cluster's DNS would ask "
+				       "itself for ever", path);
+}
+
 /* Not known is no failure where a cluster can still tell it: its network is written by a later run. */
 static int check_pod_cidr(const struct byoh_plan_input *input, struct byoh_check_report *report,
 			  struct byoh_error *err)
@@ -217,5 +266,6 @@ const struct byoh_check byoh_checks_network[] = {
 	{ .id = "ports", .live_only = true, .fresh_only = true, .run = check_ports },
 	{ .id = "default-route", .live_only = true, .run = check_default_route },
 	{ .id = "pod-cidr", .run = check_pod_cidr },
+	{ .id = "name-servers", .run = check_name_servers },
 	{ .id = NULL },
 };

@@ -241,7 +241,7 @@ int byoh_steps_kubelet_input(const struct byoh_plan_input *input, struct byoh_ku
 	*ret = (struct byoh_kubelet_input){
 		.config = input->config,
 		.resolv_conf =
-			input->host->has_resolved ? "/run/systemd/resolve/resolv.conf" : NULL,
+			input->host->has_resolved ? BYOH_RESOLVED_FILE : NULL,
 	};
 	if (!input->manifest->kubernetes)
 		return byoh_fail(

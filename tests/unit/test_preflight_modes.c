@@ -35,6 +35,32 @@ static void a_network_that_is_not_known(void **state)
 	preflight_expect(f, "pod-cidr", BYOH_CHECK_WARN, "made of the host's name");
 }
 
+static void name_servers_that_lead_back(void **state)
+{
+	struct preflight_fixture *f = *state;
+
+	assert_true(byoh_check_loops("nameserver 127.0.0.53\n"));
+	assert_true(byoh_check_loops("search lan\nnameserver 10.0.0.1\nnameserver ::1"));
+	assert_false(byoh_check_loops("# nameserver 127.0.0.1\nnameserver 10.0.0.1\n"));
+	assert_false(byoh_check_loops(""));
+	f->config.join_mode = BYOH_JOIN_NONE;
+	preflight_expect(f, "name-servers", BYOH_CHECK_SKIPPED, "no kubelet");
+	f->config.join_mode = BYOH_JOIN_TLS_BOOTSTRAP;
+	preflight_expect(f, "name-servers", BYOH_CHECK_PASS, "none are needed");
+	test_root_put(&f->root, "/etc/resolv.conf", "nameserver 127.0.0.53\n", 0644);
+	preflight_expect(f, "name-servers", BYOH_CHECK_WARN, "/etc/resolv.conf leads to this host");
+	f->host.has_resolved = true;
+	test_root_put(&f->root, "/run/systemd/resolve/resolv.conf", "nameserver 10.0.0.1\n", 0644);
+	preflight_expect(f, "name-servers", BYOH_CHECK_PASS, "/run/systemd/resolve/resolv.conf");
+	f->config.join_mode = BYOH_JOIN_AGENT;
+	preflight_expect(f, "name-servers", BYOH_CHECK_WARN, "/etc/resolv.conf leads to this host");
+	f->config.join_mode = BYOH_JOIN_TLS_BOOTSTRAP;
+	f->config.node.resolv_conf = (char *)"/etc/pods.conf";
+	preflight_expect(f, "name-servers", BYOH_CHECK_WARN, "/etc/pods.conf is not there");
+	test_root_put(&f->root, "/etc/pods.conf", "nameserver 10.0.0.1\n", 0644);
+	preflight_expect(f, "name-servers", BYOH_CHECK_PASS, "/etc/pods.conf");
+}
+
 static void a_node_is_adopted_by_name_only(void **state)
 {
 	struct preflight_fixture *f = *state;
@@ -101,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_network_that_is_not_known),
+		TEST(name_servers_that_lead_back),
 		TEST(a_node_is_adopted_by_name_only),
 		TEST(an_agent_does_not_come_to_our_own_node),
 		TEST(a_stale_kubeconfig_of_the_agent),
