@@ -112,8 +112,9 @@ static bool set_headers(struct exchange *exchange)
 	const struct byoh_api_request *request = exchange->request;
 	CLEANUP_SECRET_BUFFER struct byoh_buffer bearer = { 0 }, type = { 0 };
 
-	/* No "Expect: 100-continue": a second wait for nothing. libyaml refuses some escapes of JSON. */
-	if (!add_header(&exchange->headers, "Accept: application/yaml") ||
+	/* No "Expect: 100-continue": a second wait for nothing. libyaml refuses some escapes of JSON, and
+	 * /version speaks nothing else. */
+	if (!add_header(&exchange->headers, "Accept: application/yaml, application/json;q=0.1") ||
 	    !add_header(&exchange->headers, "Expect:"))
 		return false;
 	if (request->token && (byoh_buffer_printf(&bearer, NULL, "Authorization: Bearer %s", request->token) < 0 ||

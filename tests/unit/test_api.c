@@ -141,7 +141,7 @@ static void send_requests(void)
 
 	CHECK(send_request(&server, &request, &answer, &err) == 0);
 	CHECK(!strncmp(answer.data, "|GET /api?x=1%2C HTTP/1.1\r\n", 27));
-	CHECK(strstr(answer.data, "\r\nAccept: application/yaml\r\n"));
+	CHECK(strstr(answer.data, "\r\nAccept: application/yaml, application/json;q=0.1\r\n"));
 	CHECK(!strstr(answer.data, "Authorization") && !strstr(answer.data, "Expect"));
 
 	request.token = "abcdef.0123456789abcdef";
