@@ -152,16 +152,20 @@ static bool judge_forbidden(const struct byoh_evidence *evidence, struct byoh_fi
 					  "--clusterrole=system:node-bootstrapper --group=system:bootstrappers");
 }
 
-/* The newest of those that the API server told of, for this signer. */
+/* The newest of those that the API server told of, for this signer: kubelets ask again, and wait for the last. */
 static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *evidence, const char *signer,
 						  const char *state)
 {
-	const struct byoh_api_evidence *api = &evidence->api;
+	const struct byoh_csr_evidence *newest = NULL;
 
-	for (size_t i = api->csr_count; i-- > 0;)
-		if (is_word(api->csrs[i].signer, signer) && is_word(api->csrs[i].state, state))
-			return &api->csrs[i];
-	return NULL;
+	for (size_t i = 0; i < evidence->api.csr_count; i++) {
+		const struct byoh_csr_evidence *csr = &evidence->api.csrs[i];
+
+		if (is_word(csr->signer, signer) && is_word(csr->state, state) &&
+		    (!newest || strcmp(csr->created, newest->created) >= 0))
+			newest = csr;
+	}
+	return newest;
 }
 
 static bool mend_denied(struct byoh_finding *finding, const struct byoh_csr_evidence *csr, const char *unit)
@@ -190,13 +194,16 @@ static bool judge_denied(const struct byoh_evidence *evidence, struct byoh_findi
 
 static bool judge_pending(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	const struct byoh_csr_evidence *csr = request_of(evidence, SIGNER_NODE, "pending");
+	const struct byoh_csr_evidence *csr = request_of(evidence, SIGNER_NODE, "pending"),
+				       *denied = request_of(evidence, SIGNER_NODE, "denied");
 
 	if (is_joined(evidence) || !csr)
 		return false;
 	byoh_finding_says(finding, "the request for this node's certificate waits for approval: %s", csr->name);
 	byoh_finding_saw(finding, "the API server", "%s, asked for by %s: pending", csr->name,
 			 csr->identity ? csr->identity : "this host");
+	if (denied)
+		byoh_finding_saw(finding, "the API server", "%s, asked for before: denied", denied->name);
 	return byoh_finding_mend(finding, "kubectl certificate approve %s", csr->name);
 }
 

@@ -70,6 +70,7 @@ struct byoh_csr_evidence {
 	char *identity; /* the common name that it asks for; NULL: unreadable */
 	const char *state; /* "pending", "approved", "issued", "denied", "failed" */
 	char *reason;	/* of a denial */
+	char created[32]; /* as the API server writes times, so that they compare as texts */
 	bool other_key; /* asks for another key than the one that waits here */
 };
 

@@ -155,6 +155,7 @@ static int add_request(const struct byoh_yaml_node *object, const char *identity
 		       struct byoh_api_evidence *ret, struct byoh_error *err)
 {
 	const struct byoh_yaml_node *denial = condition(object, "Denied");
+	const char *created = text_of(byoh_yaml_get(object, "metadata"), "creationTimestamp");
 	struct byoh_csr_evidence *grown = reallocarray(ret->csrs, ret->csr_count + 1, sizeof(*grown));
 	int rc;
 
@@ -163,6 +164,7 @@ static int add_request(const struct byoh_yaml_node *object, const char *identity
 	ret->csrs = grown;
 	grown += ret->csr_count++;
 	*grown = (struct byoh_csr_evidence){ .state = state_of(object), .other_key = other_key };
+	snprintf(grown->created, sizeof(grown->created), "%s", created ? created : "");
 	rc = keep(text_of(byoh_yaml_get(object, "metadata"), "name"), &grown->name, err);
 	if (rc == 0 && !grown->name)
 		rc = keep("", &grown->name, err);

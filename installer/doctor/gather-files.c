@@ -448,6 +448,18 @@ static int take_kubeconfig(struct byoh_kubeconfig_view *view, struct byoh_kubeco
 	return rc;
 }
 
+/* The kubelet writes its kubeconfig when it begins to ask; the certificate that it names comes with the answer. */
+static bool is_unanswered(const struct byoh_kubeconfig_view *view)
+{
+	return view->server && !view->token && !view->certificate.size;
+}
+
+static void note_unanswered(struct byoh_evidence *evidence)
+{
+	evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG] = (struct byoh_kubeconfig_evidence){ 0 };
+	evidence->kubelet.asks = true;
+}
+
 int byoh_gather_kubeconfigs(struct byoh_evidence *evidence, struct byoh_error *err)
 {
 	int rc = 0;
@@ -464,6 +476,8 @@ int byoh_gather_kubeconfigs(struct byoh_evidence *evidence, struct byoh_error *e
 		it->mode = st.st_mode & 07777;
 		if (byoh_kubeconfig_view_file(evidence->host->root_fd, byoh_doctor_kubeconfig_path(i), &view, &fault) < 0)
 			rc = keep(fault.message, &it->fault, err);
+		else if (i == BYOH_DOCTOR_KUBELET_KUBECONFIG && is_unanswered(&view))
+			note_unanswered(evidence);
 		else
 			rc = take_kubeconfig(&view, it, err);
 	}

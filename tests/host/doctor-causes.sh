@@ -26,7 +26,7 @@ cause() {
 doctor_guest='
 ids() { byoh-install doctor --json 2>/tmp/doctor.err >/tmp/doctor.json || true
 	sed -n "s/^ *\"id\": \"\(.*\)\",*$/\1/p" /tmp/doctor.json | paste -sd " "; }
-until_named() { named=; for _ in 1 2 3 4 5 6 7 8; do named=$(ids); [ "$named" != "$1" ] || return 0; sleep 2; done; }
+until_named() { named=; for _ in 1 2 3 4 5 6; do named=$(ids); [ "$named" != "$1" ] || return 0; echo "not yet: $named"; sleep 2; done; }
 up() { for unit; do systemctl reset-failed "$unit" 2>/dev/null || true; systemctl restart "$unit"; done; }
 kubelet_runs() { until curl -sf http://127.0.0.1:10248/healthz || [ "$(systemctl is-active kubelet)" = active ]; do sleep 1; done; }
 tell() { cat /tmp/doctor.err; cat /tmp/doctor.json; }

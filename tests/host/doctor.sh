@@ -64,10 +64,6 @@ allow_requests() {
 		--group=system:bootstrappers:kubeadm:default-node-token
 }
 request() { kubectl get csr -o 'jsonpath={.items[?(@.spec.signerName=="kubernetes.io/kube-apiserver-client-kubelet")].metadata.name}'; }
-deny_all() {
-	local name
-	for name in $(request); do kubectl certificate deny "$name" || return; done
-}
 start_again() {
 	local name
 	for name in $(request); do kubectl delete csr "$name" || return; done
@@ -79,6 +75,7 @@ must "the files are brought to it" host_put_site
 check "on a bare host nothing is installed" guest_says not-installed 'cd /root/site; ./byoh-install.run doctor || test $? = 7'
 must "a bare run installs without a token" host_install --yes
 doctor_names credentials-missing
+# After a denial this kubelet asks again at once, under another name: csr-denied would not last until it is asked for.
 must "nobody approves requests" hold_approval
 must "nor may anybody ask" hold_requests
 must "the token is brought" vm_copy_in "$vm_dir/token" /root
@@ -86,8 +83,6 @@ must "join takes it" guest 'byoh-install join --token-file /root/token || true; 
 doctor_names csr-forbidden
 must "tokens may ask" allow_requests
 doctor_names csr-pending
-must "the request is denied" deny_all
-doctor_names csr-denied
 must "requests are approved again" give_approval
 must "the kubelet asks again" start_again
 must "the node becomes Ready" cluster_wait_object nodes worker

@@ -647,7 +647,7 @@ static struct byoh_csr_evidence request(const char *signer, const char *state)
 
 static void requests_are_judged(void **state)
 {
-	struct byoh_csr_evidence csr;
+	struct byoh_csr_evidence csr, several[2];
 
 	(void)state;
 	make_joining();
@@ -656,6 +656,16 @@ static void requests_are_judged(void **state)
 	e.api.csr_count = 1;
 	names("csr-pending");
 	says_to("kubectl certificate approve node-csr-x");
+	several[0] = several[1] = csr; /* the kubelet waits for the one that it asked for last */
+	several[0].name = (char *)"csr-late";
+	strcpy(several[0].created, "2026-11-21T19:02:19Z");
+	strcpy(several[1].created, "2026-11-21T18:59:35Z");
+	e.api.csrs = several;
+	e.api.csr_count = 2;
+	names("csr-pending");
+	says_to("kubectl certificate approve csr-late");
+	e.api.csrs = &csr;
+	e.api.csr_count = 1;
 	csr.state = "denied";
 	csr.reason = (char *)"not ours";
 	fails(BYOH_DOCTOR_KUBELET, "E1121 certificate signing request is denied, reason: x, message: y\n");

@@ -253,6 +253,30 @@ static void files_are_read(void **state)
 	byoh_evidence_release(&e);
 }
 
+/* As kubelets do that ask by themselves: the kubeconfig is there before its certificate. */
+static void a_kubelet_that_asks_has_not_joined(void **state)
+{
+	static const char text[] = "current-context: c\ncontexts:\n- name: c\n  context: {cluster: c, user: u}\nclusters:\n- name: c\n"
+				   "  cluster: {server: \"https://h:1\", certificate-authority-data: AAAA}\nusers:\n- name: u\n"
+				   "  user: {client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem}\n";
+	const struct test_root *root = *state;
+	const struct byoh_host host = { .root_fd = root->fd, .hostname = (char *)"worker" };
+	CLEANUP_FREE char *pem = test_certificate(false, NULL);
+	struct byoh_evidence e;
+
+	test_root_put(root, "/etc/kubernetes/kubelet.conf", text, 0600);
+	gather_files(root, &host, &e);
+	assert_false(e.kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists);
+	assert_true(e.kubelet.asks);
+	byoh_evidence_release(&e);
+	test_root_put(root, "/var/lib/kubelet/pki/kubelet-client-current.pem", pem, 0600);
+	gather_files(root, &host, &e);
+	assert_true(e.kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists);
+	assert_null(e.kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].fault);
+	assert_false(e.kubelet.asks);
+	byoh_evidence_release(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +287,7 @@ int main(void)
 		cmocka_unit_test(quantities_are_those_of_the_kubelet),
 		cmocka_unit_test(a_node_is_read),
 		cmocka_unit_test(requests_are_read),
+		cmocka_unit_test_setup_teardown(a_kubelet_that_asks_has_not_joined, test_root_set_up, test_root_tear_down),
 		cmocka_unit_test_setup_teardown(files_are_read, test_root_set_up, test_root_tear_down),
 	};
 
