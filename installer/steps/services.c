@@ -82,15 +82,29 @@ int byoh_step_systemd(const struct byoh_plan_input *input, struct byoh_step *ste
 	return rc ? rc : byoh_step_sentence(step, err, "Let systemd read its units again");
 }
 
+/* The operator's list of plugins; NULL, which ends a list, where there is none. */
+static const char *conflist_of(const struct byoh_plan_input *input, char **ret)
+{
+	const char *name = input->config->cni.conflist_name;
+
+	if (!name || asprintf(ret, BYOH_CNI_CONFIG "/%s", name) < 0)
+		*ret = NULL;
+	return *ret;
+}
+
 int byoh_step_runtime(const struct byoh_plan_input *input, struct byoh_step *step,
 		      struct byoh_error *err)
 {
-	static const char *const restart_on[] = {
+	CLEANUP_FREE char *conflist = NULL;
+	const char *const restart_on[] = {
 		BYOH_BIN_CONTAINERD,
 		BYOH_CONTAINERD_CONFIG,
 		BYOH_CONTAINERD_DROP_IN,
 		BYOH_UNIT_DIR "/containerd.service",
 		BYOH_UNIT_DIR "/containerd.service.d/20-byoh-slice.conf",
+		/* It watches the folder, but not for what is renamed into it. */
+		BYOH_CNI_CONFIG "/" BYOH_BRIDGE_CONFLIST,
+		conflist_of(input, &conflist),
 		NULL,
 	};
 	int rc;

@@ -80,6 +80,27 @@ static void a_bridge_gets_the_nodes_network(void **state)
 	has_text(name, "{\"dst\": \"0.0.0.0/0\"}, {\"dst\": \"::/0\"}]");
 }
 
+static bool restarts_containerd_on(const char *path)
+{
+	for (char **on = get(BYOH_ACTION_UNIT, "containerd.service")->restart_on; *on; on++)
+		if (strcmp(*on, path) == 0)
+			return true;
+	return false;
+}
+
+/* containerd does not see what is renamed into its folder. */
+static void a_new_list_is_seen(void **state)
+{
+	(void)state;
+	bring_node("v2.3.4", "v1.34.1");
+	plan();
+	assert_true(restarts_containerd_on("/etc/cni/net.d/99-byoh.conflist"));
+	f.config.cni.conflist_name = (char *)"10-mine.conflist";
+	f.config.cni.conflist = as_buffer("{}");
+	plan();
+	assert_true(restarts_containerd_on("/etc/cni/net.d/10-mine.conflist"));
+}
+
 /* What we write is what we would read the network from. */
 static void a_bridge_is_read_back(void **state)
 {
@@ -376,6 +397,7 @@ int main(void)
 		TEST(the_kubelets_own_fields_come_with_the_configuration),
 		TEST(a_bridge_gets_the_nodes_network),
 		TEST(a_bridge_is_read_back),
+		TEST(a_new_list_is_seen),
 		TEST(headcni_is_no_drift),
 		TEST(the_first_file_is_the_network),
 		TEST(a_dummy_route_is_a_unit),
