@@ -70,7 +70,7 @@ doctor_table() {
 	done
 }
 
-# What is seen at once, without a service that starts anew: these go with another test's machine.
+# What is seen at once, without a service that starts anew.
 doctor_quick=(swap-on cni-foreign-first pause-image-missing kernel-parameter-changed resolv-conf-loop no-default-route)
 
 cause swap-on \
