@@ -199,8 +199,15 @@ static int clear_up(const struct byoh_kubeadm_join *join, struct byoh_error *err
 	if (!byoh_exists_beneath(join->root_fd, BYOH_KUBEADM_DROP_IN))
 		return 0;
 	TRY(byoh_remove_file(join->root_fd, BYOH_KUBEADM_DROP_IN, err));
-	TRY(byoh_remove_file(join->root_fd, BYOH_JOIN_RECORD_PATH, err));
 	return tell_systemd(join, "disable", err);
+}
+
+/* The agent has let go of the host: how its last claim ended is history. */
+static int forget(const struct byoh_kubeadm_join *join, struct byoh_error *err)
+{
+	if (byoh_exists_beneath(join->root_fd, BYOH_KUBEADM_DROP_IN))
+		TRY(byoh_remove_file(join->root_fd, BYOH_JOIN_RECORD_PATH, err));
+	return clear_up(join, err);
 }
 
 static int mend(const struct byoh_kubeadm_join *join, struct byoh_error *err)
@@ -288,13 +295,13 @@ int byoh_kubeadm_for_agent(struct byoh_kubeadm_join *join, struct byoh_kubeadm_v
 		TRY(await_written(fd, watch, err));
 	}
 	if (fd < 0 || identify(join, id) < 0 || was_seen(join, "done", id))
-		return node ? 0 : clear_up(join, err);
+		return node ? 0 : forget(join, err);
 	if (node)
 		return note_seen(join, "done", id, err);
 	/* Reset between two attempts: whom the agent has let go does not join. */
 	if (was_seen(join, "tried", id) && !byoh_exists_beneath(join->root_fd, "/etc/kubernetes")) {
 		TRY(note_seen(join, "done", id, err));
-		return clear_up(join, err);
+		return forget(join, err);
 	}
 	return answer(join, watch, id, ret, err);
 }

@@ -265,6 +265,7 @@ static void joins_in_the_agents_stead(void **state)
 	kubeadm_is("touch $root/again\n");
 	assert_int_equal(for_agent(), 0);
 	assert_false(exists(BYOH_KUBEADM_DROP_IN));
+	assert_false(exists(BYOH_JOIN_RECORD_PATH));
 	assert_false(exists("/again"));
 
 	/* A new one is. */
@@ -288,6 +289,8 @@ static void a_failure_is_tried_again_only_where_that_can_help(void **state)
 	assert_int_equal(verdict.outcome, BYOH_KUBEADM_FAILED);
 	assert_false(exists(BYOH_KUBEADM_DROP_IN));
 	assert_false(exists(BYOH_KUBEADM_SENTINEL));
+	byoh_join_record_read(join.root_fd, &record);
+	assert_string_equal(record.state, "failed"); /* for status */
 	kubeadm_is("echo z >>$root/count\n");
 	assert_int_equal(for_agent(), 0);
 	has_text("/count", "x\nx\ny\n");
