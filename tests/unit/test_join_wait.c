@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
@@ -201,12 +202,15 @@ static void away(void)
 {
 	struct byoh_join_look look;
 	struct scene scene;
+	siginfo_t ended;
 
 	begin(&scene, BYOH_JOIN_TLS_BOOTSTRAP);
 	scene.config.cluster.ca = test_identity_pem(&(struct test_identity){ .certificate =
 		test_identity_make(&test_validity_usual).certificate });
 	CHECK(byoh_join_try(&scene.session, &look, NULL) == 0 && look.reason == BYOH_JOIN_STRANGER);
+	/* Its socket listens until it is gone. */
 	kill(scene.server.pid, SIGKILL);
+	CHECK(waitid(P_PID, (id_t)scene.server.pid, &ended, WEXITED | WNOWAIT) == 0);
 	CHECK(byoh_join_try(&scene.session, &look, NULL) == 0 && look.reason == BYOH_JOIN_UNREACHABLE);
 	waits(&scene, 1, BYOH_JOIN_UNREACHABLE);
 	/* Ctrl-C ends it, and is no failure. */
