@@ -177,6 +177,7 @@ cp "$BYOH_INSTALL" "$work/byoh-install"
 mkdir "$work/nobody"
 chmod 755 "$work"
 chmod 777 "$work/nobody"
+[ "${TMPDIR:-/tmp}" = /tmp ] || chmod 711 "$TMPDIR"
 as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$work/byoh-install" "$@"; }
 if [ "$(id -u)" = 0 ]; then
 	check "no root is needed" exits 0 as_nobody manifests "$work/nobody/set" --config "$work/refused.yaml"
