@@ -106,9 +106,13 @@ must "a bare machine boots" vm_start
 must "it has no network device but loopback" guest 'test "$(ls /sys/class/net)" = lo'
 must "it has no iptables, nft or containerd" guest \
 	'for tool in iptables nft xtables-nft-multi containerd runc; do ! command -v $tool || exit 1; done'
-must "three slices are put on two sticks with FAT" make_sticks
+[ -z "${BYOH_CHECK_FULL:-}" ] || must "three slices are put on two sticks with FAT" make_sticks
 must "the files are brought to it" host_put_site
-check "an installation into a folder reads them from both sticks" from_two_sticks
+if [ -n "${BYOH_CHECK_FULL:-}" ]; then
+	check "an installation into a folder reads them from both sticks" from_two_sticks
+else
+	echo "LEFT offline: three slices on two sticks with FAT (BYOH_CHECK_FULL=1 tests/host/run offline)"
+fi
 began=$SECONDS
 must "a bare run installs" host_install --yes
 echo "==> installed in $((SECONDS - began)) s" >&2
