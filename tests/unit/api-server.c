@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -164,6 +165,8 @@ static _Noreturn void serve(const struct test_server *server, int listener)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 
+	/* A test that fails ends nothing that it started. */
+	CHECK(!prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL));
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, take_any_client);
 	SSL_CTX_set_num_tickets(context, 0);
 	for (unsigned int count = 0;; count++) {
