@@ -69,7 +69,7 @@ service_answers() {
 	address=$(kubectl get service hello -o 'jsonpath={.spec.clusterIP}')
 	guest "until iptables-save -t nat | grep -q 'KUBE-SERVICES.*$address/32.*dport 80 '; do sleep 1; done"
 	echo "from the host:" && guest_says '200 OK' "timeout 60 bash -c \"exec 3<>/dev/tcp/$address/80; printf 'GET / HTTP/1.0\\\\r\\\\n\\\\r\\\\n' >&3; cat <&3\"" &&
-		echo "from the pod:" && kubectl exec hello -- wget -T 60 -q -O - "http://$address/"
+		echo "from the pod:" && kubectl exec hello -- wget -q -O - "http://$address/"
 }
 
 pod_log() {
