@@ -111,11 +111,7 @@ check "its log is read through the API server" pod_log
 check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
 check "it reaches the API server by its service address" kubectl exec hello -- \
 	sh -c 'nc -w 60 10.96.0.1 443 </dev/null'
-if [ -n "${BYOH_CHECK_FULL:-}" ]; then
-	check "a service with the pod behind it answers, from the host and from the pod itself" service_answers
-else
-	echo "LEFT tls-bootstrap: a service with a pod behind it (BYOH_CHECK_FULL=1 tests/host/run tls-bootstrap)"
-fi
+check "a service with the pod behind it answers, from the host and from the pod itself" service_answers
 check "status finds no drift" guest 'byoh-install status'
 
 must "the machine reboots" vm_reboot
