@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Causes: a table of small functions over the evidence. Each either finds nothing or says what is wrong, where that
- * was seen, and which command mends it. docs/troubleshooting.md has a row for every id.
+ * Causes: a table of small functions over the evidence. Each either finds nothing or says what is
+ * wrong, where that was seen, and which command mends it. docs/troubleshooting.md has a row for
+ * every id.
  *
- * One cause is named. What only shows in a part of the node that another cause has broken already is that one's
- * consequence, and is dropped; what stands by itself is listed behind.
+ * One cause is named. What only shows in a part of the node that another cause has broken already
+ * is that one's consequence, and is dropped; what stands by itself is listed behind.
  */
 #ifndef BYOH_INSTALLER_DOCTOR_CAUSE_H
 #define BYOH_INSTALLER_DOCTOR_CAUSE_H
@@ -45,8 +46,8 @@ struct byoh_finding {
 
 struct byoh_cause {
 	const char *id; /* stable */
-	/* Seen only by what goes wrong there: where another cause breaks it, this one is not known to be. 0: a fact
-	 * that stands by itself. */
+	/* Seen only by what goes wrong there: where another cause breaks it, this one is not known
+	 * to be. 0: a fact that stands by itself. */
 	unsigned int seen_in;
 	unsigned int breaks;
 	/* Returns whether it is so. */
@@ -55,12 +56,14 @@ struct byoh_cause {
 
 /* The tables, each ended by a row without id, in the order in which they are judged. */
 extern const struct byoh_cause byoh_causes_host[], byoh_causes_runtime[], byoh_causes_kubelet[],
-	byoh_causes_network[], byoh_causes_identity[], byoh_causes_agent[], byoh_causes_pods[], byoh_causes_rest[];
+	byoh_causes_network[], byoh_causes_identity[], byoh_causes_agent[], byoh_causes_pods[],
+	byoh_causes_rest[];
 
 #define BYOH_DIAGNOSIS_MAX 24
 
 struct byoh_diagnosis {
-	size_t count; /* the first is the cause, the others are independent of it; 0: nothing is wrong */
+	size_t count; /* the first is the cause, the others are independent of it; 0: nothing is
+			 wrong */
 	struct byoh_finding findings[BYOH_DIAGNOSIS_MAX];
 	size_t symptom_count;
 	char symptoms[12][256]; /* what somebody would notice, in words */
@@ -73,9 +76,11 @@ void byoh_diagnose(const struct byoh_evidence *evidence, struct byoh_diagnosis *
 
 /* For causes. Each returns true, so that one ends with `return byoh_finding_mend(...)`. */
 bool byoh_finding_says(struct byoh_finding *finding, const char *fmt, ...) BYOH_PRINTF(2, 3);
-bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const char *fmt, ...) BYOH_PRINTF(3, 4);
+bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const char *fmt, ...)
+	BYOH_PRINTF(3, 4);
 bool byoh_finding_mend(struct byoh_finding *finding, const char *fmt, ...) BYOH_PRINTF(2, 3);
-/* This path, unit, module, parameter or image differs because of it; "*image": every one of that kind. */
+/* This path, unit, module, parameter or image differs because of it; "*image": every one of that
+ * kind. */
 bool byoh_finding_claims(struct byoh_finding *finding, const char *subject);
 /* The last line of a unit's log with the text becomes evidence; false if there is none. */
 bool byoh_finding_quotes(struct byoh_finding *finding, const struct byoh_evidence *evidence,
@@ -93,8 +98,8 @@ bool byoh_unit_runs(const struct byoh_evidence *evidence, enum byoh_doctor_unit 
 bool byoh_evidence_is_mode(const struct byoh_evidence *evidence, enum byoh_join_mode mode);
 /* The Node's name to be. */
 const char *byoh_evidence_node_name(const struct byoh_evidence *evidence);
-const struct byoh_drift_evidence *byoh_evidence_drift(const struct byoh_evidence *evidence, const char *kind,
-						      const char *subject);
+const struct byoh_drift_evidence *byoh_evidence_drift(const struct byoh_evidence *evidence,
+						      const char *kind, const char *subject);
 /* "2027-01-31 12:00:00 UTC" */
 const char *byoh_doctor_date(uint64_t seconds, char ret[32]);
 

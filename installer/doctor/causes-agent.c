@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent: what it keeps of an earlier cluster, what it skips, what it overwrites, what it leaves behind. */
+/* The agent: what it keeps of an earlier cluster, what it skips, what it overwrites, what it leaves
+ * behind. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,25 +18,30 @@ static bool is_word(const char *text, const char *word)
 
 static bool judge_stale(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	const struct byoh_kubeconfig_evidence *own = &evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG],
-					      *given = &evidence->kubeconfigs[BYOH_DOCTOR_AGENT_BOOTSTRAP];
+	const struct byoh_kubeconfig_evidence
+		*own = &evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG],
+		*given = &evidence->kubeconfigs[BYOH_DOCTOR_AGENT_BOOTSTRAP];
 	bool server, ca;
 
-	if (!own->exists || own->fault || !given->exists || given->fault || !own->server || !given->server)
+	if (!own->exists || own->fault || !given->exists || given->fault || !own->server ||
+	    !given->server)
 		return false;
 	server = strcmp(own->server, given->server);
 	ca = own->ca.size && given->ca.size && !byoh_ca_is_shared(&own->ca, &given->ca);
 	if (!server && !ca)
 		return false;
-	byoh_finding_says(finding, "the agent goes by what an earlier cluster gave it: " BYOH_AGENT_CONFIG
-				   " wins over the bootstrap kubeconfig as long as it is there");
-	byoh_finding_saw(finding, BYOH_AGENT_CONFIG, "server %s%s", own->server, ca ? ", another CA" : "");
+	byoh_finding_says(finding,
+			  "the agent goes by what an earlier cluster gave it: " BYOH_AGENT_CONFIG
+			  " wins over the bootstrap kubeconfig as long as it is there");
+	byoh_finding_saw(finding, BYOH_AGENT_CONFIG, "server %s%s", own->server,
+			 ca ? ", another CA" : "");
 	byoh_finding_saw(finding, BYOH_AGENT_BOOTSTRAP, "server %s", given->server);
 	byoh_finding_mend(finding, "rm " BYOH_AGENT_CONFIG);
 	return byoh_finding_mend(finding, "systemctl restart byoh-hostagent");
 }
 
-static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *evidence, const char *state)
+static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *evidence,
+						  const char *state)
 {
 	for (size_t i = evidence->api.csr_count; i-- > 0;) {
 		const struct byoh_csr_evidence *csr = &evidence->api.csrs[i];
@@ -49,7 +55,8 @@ static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *ev
 static const struct byoh_csr_evidence *request_of_other_key(const struct byoh_evidence *evidence)
 {
 	for (size_t i = 0; i < evidence->api.csr_count; i++)
-		if (is_word(evidence->api.csrs[i].signer, SIGNER) && evidence->api.csrs[i].other_key)
+		if (is_word(evidence->api.csrs[i].signer, SIGNER) &&
+		    evidence->api.csrs[i].other_key)
 			return &evidence->api.csrs[i];
 	return NULL;
 }
@@ -60,9 +67,12 @@ static bool judge_stale_request(const struct byoh_evidence *evidence, struct byo
 
 	if (!csr || evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].exists)
 		return false;
-	byoh_finding_says(finding, "a request of an earlier installation of this host is in the way: %s is for another key, and "
-				   "the agent never gets a certificate by it", csr->name);
-	byoh_finding_saw(finding, "the API server", "%s: %s, and its key is not the one that waits here", csr->name,
+	byoh_finding_says(finding,
+			  "a request of an earlier installation of this host is in the way: %s is "
+			  "for another key, and the agent never gets a certificate by it",
+			  csr->name);
+	byoh_finding_saw(finding, "the API server",
+			 "%s: %s, and its key is not the one that waits here", csr->name,
 			 csr->state);
 	byoh_finding_mend(finding, "kubectl delete csr %s", csr->name);
 	return byoh_finding_mend(finding, "systemctl restart byoh-hostagent");
@@ -74,9 +84,10 @@ static bool judge_denied(const struct byoh_evidence *evidence, struct byoh_findi
 
 	if (!csr || evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].exists)
 		return false;
-	byoh_finding_says(finding, "the agent's request for its certificate was denied: %s", csr->name);
-	byoh_finding_saw(finding, "the API server", "%s: denied%s%s", csr->name, csr->reason ? ", " : "",
-			 csr->reason ? csr->reason : "");
+	byoh_finding_says(finding, "the agent's request for its certificate was denied: %s",
+			  csr->name);
+	byoh_finding_saw(finding, "the API server", "%s: denied%s%s", csr->name,
+			 csr->reason ? ", " : "", csr->reason ? csr->reason : "");
 	byoh_finding_mend(finding, "kubectl delete csr %s", csr->name);
 	return byoh_finding_mend(finding, "systemctl restart byoh-hostagent");
 }
@@ -87,46 +98,57 @@ static bool judge_pending(const struct byoh_evidence *evidence, struct byoh_find
 	const char *name = csr ? csr->name : NULL;
 
 	if (evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].exists ||
-	    (!csr && (!is_word(evidence->node.agent, "requested") || is_word(evidence->api.identity, "token"))))
+	    (!csr && (!is_word(evidence->node.agent, "requested") ||
+		      is_word(evidence->api.identity, "token"))))
 		return false;
 	byoh_finding_says(finding, "the agent's request for its certificate waits for approval");
 	if (csr)
 		byoh_finding_saw(finding, "the API server", "%s: pending", name);
 	else
-		byoh_finding_saw(finding, "/var/lib/byoh/byoh-client.key.tmp", "a key waits for its certificate");
+		byoh_finding_saw(finding, "/var/lib/byoh/byoh-client.key.tmp",
+				 "a key waits for its certificate");
 	if (csr)
 		return byoh_finding_mend(finding, "kubectl certificate approve %s", name);
-	return byoh_finding_mend(finding, "kubectl certificate approve byoh-csr-%s", byoh_evidence_node_name(evidence));
+	return byoh_finding_mend(finding, "kubectl certificate approve byoh-csr-%s",
+				 byoh_evidence_node_name(evidence));
 }
 
 static bool judge_skipped(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	/* Where our own unit has tried in its stead, what came of that is the cause. */
-	if (!evidence->kubeadm_join_config || evidence->node.join.state || evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists ||
+	if (!evidence->kubeadm_join_config || evidence->node.join.state ||
+	    evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists ||
 	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT, "bootstrapped"))
 		return false;
-	byoh_finding_says(finding, "the agent says that it has joined the host, and skipped `kubeadm join`: agents from 0.5.6 on "
-				   "pass over commands with & in them");
+	byoh_finding_says(finding,
+			  "the agent says that it has joined the host, and skipped `kubeadm join`: "
+			  "agents from 0.5.6 on pass over commands with & in them");
 	byoh_finding_saw(finding, "/run/kubeadm/kubeadm-join-config.yaml", "is there");
 	byoh_finding_saw(finding, BYOH_KUBELET_KUBECONFIG, "is not");
 	byoh_finding_mend(finding, "systemctl start byoh-kubeadm-join.service");
-	return byoh_finding_mend(finding, "kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml");
+	return byoh_finding_mend(finding,
+				 "kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml");
 }
 
 static bool judge_port(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	if (!byoh_unit_fails(evidence, BYOH_DOCTOR_AGENT) ||
-	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT, "bind: address already in use"))
+	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT,
+				 "bind: address already in use"))
 		return false;
-	byoh_finding_says(finding, "the port of the agent's metrics is taken, and the agent ends over it");
-	return byoh_finding_mend(finding, "set agent.metrics: \"0\" in /etc/byoh/byoh.yaml, then: byoh-install install");
+	byoh_finding_says(finding,
+			  "the port of the agent's metrics is taken, and the agent ends over it");
+	return byoh_finding_mend(
+		finding,
+		"set agent.metrics: \"0\" in /etc/byoh/byoh.yaml, then: byoh-install install");
 }
 
 static bool judge_reset(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	if (!evidence->node.reset)
 		return false;
-	byoh_finding_says(finding, "the agent has reset this host: a cluster released it, and its next claim needs it ready");
+	byoh_finding_says(finding, "the agent has reset this host: a cluster released it, and its "
+				   "next claim needs it ready");
 	byoh_finding_saw(finding, "/etc/kubernetes", "is not there, nor is /var/lib/kubelet");
 	return byoh_finding_mend(finding, "byoh-install repair");
 }
@@ -135,24 +157,30 @@ static bool judge_left_behind(const struct byoh_evidence *evidence, struct byoh_
 {
 	const struct byoh_api_evidence *api = &evidence->api;
 
-	if (!byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT) || evidence->node.claimed || !api->node_known ||
-	    !api->node_exists || is_word(api->ready, "True"))
+	if (!byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT) || evidence->node.claimed ||
+	    !api->node_known || !api->node_exists || is_word(api->ready, "True"))
 		return false;
-	byoh_finding_says(finding, "the Node %s stayed in the cluster when it released this host: agents before 0.5.80 leave it, "
-				   "and later ones may lack the right to delete it", byoh_evidence_node_name(evidence));
+	byoh_finding_says(finding,
+			  "the Node %s stayed in the cluster when it released this host: agents "
+			  "before 0.5.80 leave it, and later ones may lack the right to delete it",
+			  byoh_evidence_node_name(evidence));
 	byoh_finding_saw(finding, "the API server", "there is a Node %s, and it is not Ready",
 			 byoh_evidence_node_name(evidence));
-	byoh_finding_saw(finding, BYOH_KUBELET_KUBECONFIG, "is not there: no cluster has claimed this host");
-	return byoh_finding_mend(finding, "kubectl delete node %s", byoh_evidence_node_name(evidence));
+	byoh_finding_saw(finding, BYOH_KUBELET_KUBECONFIG,
+			 "is not there: no cluster has claimed this host");
+	return byoh_finding_mend(finding, "kubectl delete node %s",
+				 byoh_evidence_node_name(evidence));
 }
 
 static bool judge_ca_bundle(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	if (!is_word(evidence->node.ca_bundle, "replaced"))
 		return false;
-	byoh_finding_says(finding, "the agent replaced the system's CA certificates by the cluster's: registries, mirrors and "
-				   "proxies are not trusted any more");
-	byoh_finding_saw(finding, "/etc/ssl/certs/ca-certificates.crt", "lacks most of /var/lib/byoh/ca-certificates.crt");
+	byoh_finding_says(finding,
+			  "the agent replaced the system's CA certificates by the cluster's: "
+			  "registries, mirrors and proxies are not trusted any more");
+	byoh_finding_saw(finding, "/etc/ssl/certs/ca-certificates.crt",
+			 "lacks most of /var/lib/byoh/ca-certificates.crt");
 	byoh_finding_claims(finding, "/etc/ssl/certs/ca-certificates.crt");
 	return byoh_finding_mend(finding, "byoh-install repair");
 }
@@ -165,12 +193,14 @@ static bool judge_mode(const struct byoh_evidence *evidence, struct byoh_finding
 
 		if (!evidence->kubeconfigs[i].exists || !(evidence->kubeconfigs[i].mode & 077))
 			continue;
-		byoh_finding_saw(finding, path, "mode %04o", (unsigned int)evidence->kubeconfigs[i].mode & 07777);
+		byoh_finding_saw(finding, path, "mode %04o",
+				 (unsigned int)evidence->kubeconfigs[i].mode & 07777);
 		byoh_finding_claims(finding, path);
 		byoh_finding_mend(finding, "chmod 600 %s", path);
 	}
 	return finding->evidence_count &&
-	       byoh_finding_says(finding, "a kubeconfig can be read by others, and its secret with it");
+	       byoh_finding_says(finding,
+				 "a kubeconfig can be read by others, and its secret with it");
 }
 
 const struct byoh_cause byoh_causes_agent[] = {

@@ -25,7 +25,8 @@ static bool judge_transaction(const struct byoh_evidence *evidence, struct byoh_
 {
 	if (!evidence->transaction)
 		return false;
-	byoh_finding_says(finding, "an earlier run was cut off and could not be undone, so that services are held back");
+	byoh_finding_says(finding, "an earlier run was cut off and could not be undone, so that "
+				   "services are held back");
 	byoh_finding_saw(finding, "/var/lib/byoh/journal", "%s", evidence->transaction);
 	return byoh_finding_mend(finding, "byoh-install status");
 }
@@ -49,22 +50,27 @@ static bool is_after(uint64_t known, uint64_t now)
 
 static bool saw_clock(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	const struct byoh_kubeconfig_evidence *kubelet = &evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG];
+	const struct byoh_kubeconfig_evidence *kubelet =
+		&evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG];
 	uint64_t now = evidence->time.now;
 	char other[32];
 
 	if (is_after(evidence->time.installed_at, now))
-		byoh_finding_saw(finding, "/var/lib/byoh/state.json", "this host was installed at %s",
+		byoh_finding_saw(finding, "/var/lib/byoh/state.json",
+				 "this host was installed at %s",
 				 byoh_doctor_date(evidence->time.installed_at, other));
 	if (is_after(evidence->time.ca_not_before, now))
-		byoh_finding_saw(finding, "the cluster's CA", "was made at %s", byoh_doctor_date(evidence->time.ca_not_before, other));
+		byoh_finding_saw(finding, "the cluster's CA", "was made at %s",
+				 byoh_doctor_date(evidence->time.ca_not_before, other));
 	if (is_after(kubelet->not_before, now))
-		byoh_finding_saw(finding, "the kubelet's certificate", "was made at %s", byoh_doctor_date(kubelet->not_before, other));
+		byoh_finding_saw(finding, "the kubelet's certificate", "was made at %s",
+				 byoh_doctor_date(kubelet->not_before, other));
 	if (hardware_differs(evidence))
 		byoh_finding_saw(finding, "/sys/class/rtc/rtc0", "the hardware clock says %s",
 				 byoh_doctor_date(evidence->time.rtc, other));
 	if (!finding->evidence_count && evidence->api.asked && evidence->api.failure == EKEYEXPIRED)
-		byoh_finding_saw(finding, "the API server", "%s", evidence->api.message ? evidence->api.message : "");
+		byoh_finding_saw(finding, "the API server", "%s",
+				 evidence->api.message ? evidence->api.message : "");
 	return finding->evidence_count > 0;
 }
 
@@ -74,8 +80,10 @@ static bool judge_clock(const struct byoh_evidence *evidence, struct byoh_findin
 
 	if (!evidence->time.now || !saw_clock(evidence, finding))
 		return false;
-	byoh_finding_says(finding, "the clock of this host is wrong: it says %s, and certificates do not hold by it",
-			  byoh_doctor_date(evidence->time.now, now));
+	byoh_finding_says(
+		finding,
+		"the clock of this host is wrong: it says %s, and certificates do not hold by it",
+		byoh_doctor_date(evidence->time.now, now));
 	byoh_finding_mend(finding, "date -u -s 'YYYY-MM-DD HH:MM:SS' && hwclock --systohc");
 	return byoh_finding_mend(finding, "systemctl restart kubelet");
 }
@@ -94,9 +102,11 @@ static const char *named_by(const struct byoh_kubeconfig_evidence *kubeconfig, c
 
 static const char *known_name(const struct byoh_evidence *evidence)
 {
-	const char *name = named_by(&evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG], "system:node:");
+	const char *name =
+		named_by(&evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG], "system:node:");
 
-	return name ? name : named_by(&evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG], "byoh:host:");
+	return name ? name
+		    : named_by(&evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG], "byoh:host:");
 }
 
 static bool judge_hostname(const struct byoh_evidence *evidence, struct byoh_finding *finding)
@@ -115,13 +125,16 @@ static bool judge_hostname(const struct byoh_evidence *evidence, struct byoh_fin
 }
 
 /* The kubelet, unlike the agent, makes capital letters small. */
-static bool judge_hostname_changed(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+static bool judge_hostname_changed(const struct byoh_evidence *evidence,
+				   struct byoh_finding *finding)
 {
 	const char *name = evidence->host->hostname, *known = known_name(evidence);
 
 	if (!known || !name[0] || byoh_check_hostname_fault(name) || strcmp(known, name) == 0)
 		return false;
-	byoh_finding_says(finding, "the host was renamed: its certificate is for %s, and its name is %s", known, name);
+	byoh_finding_says(finding,
+			  "the host was renamed: its certificate is for %s, and its name is %s",
+			  known, name);
 	byoh_finding_saw(finding, "certificate", "the API server knows this host as %s", known);
 	byoh_finding_saw(finding, "hostname", "%s", name);
 	byoh_finding_claims(finding, "*hostname");
@@ -138,25 +151,31 @@ static bool judge_cgroup(const struct byoh_evidence *evidence, struct byoh_findi
 {
 	if (!evidence->host->live || evidence->host->cgroup_v2)
 		return false;
-	byoh_finding_says(finding, "the host uses control groups of version 1, which kubelets from 1.35 on refuse");
+	byoh_finding_says(
+		finding,
+		"the host uses control groups of version 1, which kubelets from 1.35 on refuse");
 	byoh_finding_saw(finding, "/sys/fs/cgroup", "is not of the type cgroup2");
 	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "cgroup v1");
-	return byoh_finding_mend(finding, "add systemd.unified_cgroup_hierarchy=1 to GRUB_CMDLINE_LINUX in "
-					  "/etc/default/grub, then: update-grub && reboot");
+	return byoh_finding_mend(finding,
+				 "add systemd.unified_cgroup_hierarchy=1 to GRUB_CMDLINE_LINUX in "
+				 "/etc/default/grub, then: update-grub && reboot");
 }
 
 static bool judge_swap(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const struct byoh_host *host = evidence->host;
 
-	if (!host->swap_count || evidence->kubelet.swap_allowed || (evidence->config && evidence->config->host.swap))
+	if (!host->swap_count || evidence->kubelet.swap_allowed ||
+	    (evidence->config && evidence->config->host.swap))
 		return false;
 	byoh_finding_says(finding, "swap is on, and the kubelet does not start with it");
 	for (size_t i = 0; i < host->swap_count; i++) {
-		byoh_finding_saw(finding, "/proc/swaps", "%s (%s)", host->swaps[i].device, host->swaps[i].type);
+		byoh_finding_saw(finding, "/proc/swaps", "%s (%s)", host->swaps[i].device,
+				 host->swaps[i].type);
 		byoh_finding_claims(finding, host->swaps[i].device);
 	}
-	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "running with swap on is not supported");
+	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
+			    "running with swap on is not supported");
 	byoh_finding_claims(finding, "/etc/fstab");
 	byoh_finding_mend(finding, "swapoff -a");
 	return byoh_finding_mend(finding, "byoh-install repair");
@@ -164,7 +183,8 @@ static bool judge_swap(const struct byoh_evidence *evidence, struct byoh_finding
 
 static bool is_full(const struct byoh_disk_evidence *disk)
 {
-	return disk->total && (disk->available < disk->least || (disk->inodes && disk->free_inodes < disk->least_inodes));
+	return disk->total && (disk->available < disk->least ||
+			       (disk->inodes && disk->free_inodes < disk->least_inodes));
 }
 
 static bool judge_disk(const struct byoh_evidence *evidence, struct byoh_finding *finding)
@@ -177,22 +197,28 @@ static bool judge_disk(const struct byoh_evidence *evidence, struct byoh_finding
 		if (!is_full(disk))
 			continue;
 		if (disk->available < disk->least)
-			byoh_finding_saw(finding, disk->path, "%s free, and the kubelet wants %s (%s.available)",
+			byoh_finding_saw(finding, disk->path,
+					 "%s free, and the kubelet wants %s (%s.available)",
 					 byoh_format_size(disk->available, free_text),
 					 byoh_format_size(disk->least, least), disk->what);
 		else
-			byoh_finding_saw(finding, disk->path, "%llu inodes free, and the kubelet wants %llu (%s.inodesFree)",
-					 (unsigned long long)disk->free_inodes,
-					 (unsigned long long)disk->least_inodes, disk->what);
+			byoh_finding_saw(
+				finding, disk->path,
+				"%llu inodes free, and the kubelet wants %llu (%s.inodesFree)",
+				(unsigned long long)disk->free_inodes,
+				(unsigned long long)disk->least_inodes, disk->what);
 	}
 	if (evidence->api.disk_pressure)
-		byoh_finding_saw(finding, "the API server", "the Node's condition DiskPressure is True");
+		byoh_finding_saw(finding, "the API server",
+				 "the Node's condition DiskPressure is True");
 	if (!finding->evidence_count)
 		return false;
-	byoh_finding_says(finding, "the disk is nearly full: the kubelet ends pods, takes no more and deletes images");
+	byoh_finding_says(
+		finding,
+		"the disk is nearly full: the kubelet ends pods, takes no more and deletes images");
 	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "eviction manager");
-	byoh_finding_mend(finding, "du -x -d 2 -h %s | sort -h | tail", evidence->disks[0].path ? evidence->disks[0].path :
-									   "/var");
+	byoh_finding_mend(finding, "du -x -d 2 -h %s | sort -h | tail",
+			  evidence->disks[0].path ? evidence->disks[0].path : "/var");
 	return byoh_finding_mend(finding, "journalctl --vacuum-size=200M");
 }
 
@@ -220,7 +246,8 @@ static bool judge_parameter(const struct byoh_evidence *evidence, struct byoh_fi
 	for (size_t i = 0; i < evidence->drift_count; i++) {
 		const struct byoh_drift_evidence *drift = &evidence->drifts[i];
 
-		if (strcmp(drift->kind, "sysctl") || (bridge && strncmp(drift->subject, "net.bridge.", 11) == 0))
+		if (strcmp(drift->kind, "sysctl") ||
+		    (bridge && strncmp(drift->subject, "net.bridge.", 11) == 0))
 			continue;
 		byoh_finding_saw(finding, "/proc/sys", "%s is not as it was set", drift->subject);
 		byoh_finding_claims(finding, drift->subject);

@@ -13,13 +13,16 @@
 static bool judge_ca(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const char *path = evidence->kubelet.ca_file;
-	bool said = byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "unable to load client CA file");
+	bool said = byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
+					"unable to load client CA file");
 
-	if (!(path && !evidence->kubelet.ca_exists) && !(said && byoh_unit_fails(evidence, BYOH_DOCTOR_KUBELET)))
+	if (!(path && !evidence->kubelet.ca_exists) &&
+	    !(said && byoh_unit_fails(evidence, BYOH_DOCTOR_KUBELET)))
 		return false;
-	byoh_finding_says(finding, "the cluster's CA, by which the kubelet knows the API server's requests, is missing or "
-				   "damaged");
-	byoh_finding_saw(finding, BYOH_KUBELET_CONFIG, "clientCAFile: %s%s", path ? path : "(unknown)",
+	byoh_finding_says(finding, "the cluster's CA, by which the kubelet knows the API server's "
+				   "requests, is missing or damaged");
+	byoh_finding_saw(finding, BYOH_KUBELET_CONFIG, "clientCAFile: %s%s",
+			 path ? path : "(unknown)",
 			 evidence->kubelet.ca_exists ? "" : ", which is not there");
 	if (path)
 		byoh_finding_claims(finding, path);
@@ -29,14 +32,17 @@ static bool judge_ca(const struct byoh_evidence *evidence, struct byoh_finding *
 
 static bool judge_config(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	static const char *const needles[] = { "failed to load kubelet config", "failed to validate kubelet configuration",
-					       "invalid kubelet configuration", "invalid configuration:", NULL };
+	static const char *const needles[] = { "failed to load kubelet config",
+					       "failed to validate kubelet configuration",
+					       "invalid kubelet configuration",
+					       "invalid configuration:", NULL };
 
 	if (!byoh_unit_fails(evidence, BYOH_DOCTOR_KUBELET))
 		return false;
 	if (evidence->kubelet.fault)
 		byoh_finding_saw(finding, BYOH_KUBELET_CONFIG, "%s", evidence->kubelet.fault);
-	if (!byoh_finding_quotes_any(finding, evidence, BYOH_DOCTOR_KUBELET, needles) && !evidence->kubelet.fault)
+	if (!byoh_finding_quotes_any(finding, evidence, BYOH_DOCTOR_KUBELET, needles) &&
+	    !evidence->kubelet.fault)
 		return false;
 	byoh_finding_says(finding, "the kubelet cannot use its configuration");
 	byoh_finding_claims(finding, BYOH_KUBELET_CONFIG);
@@ -65,12 +71,14 @@ static void find_place(const char *definition, const char *flag, char ret[160])
 	const char *at = definition && *flag ? strstr(definition, flag) : NULL;
 
 	ret[0] = '\0';
-	for (const char *line = definition; at && line && line < at; line = strchr(line, '\n'), line += line != NULL)
+	for (const char *line = definition; at && line && line < at;
+	     line = strchr(line, '\n'), line += line != NULL)
 		if (strncmp(line, "# /", 3) == 0)
 			snprintf(ret, 160, "%.*s", (int)strcspn(line + 2, "\n"), line + 2);
 }
 
-static bool mend_flag(const struct byoh_evidence *evidence, struct byoh_finding *finding, const char *flag)
+static bool mend_flag(const struct byoh_evidence *evidence, struct byoh_finding *finding,
+		      const char *flag)
 {
 	char place[160];
 
@@ -79,7 +87,8 @@ static bool mend_flag(const struct byoh_evidence *evidence, struct byoh_finding 
 		byoh_finding_saw(finding, place, "%s", flag);
 	byoh_finding_claims(finding, OUR_UNIT);
 	byoh_finding_claims(finding, BYOH_KUBEADM_FLAGS);
-	if (strcmp(place, OUR_UNIT) == 0 || (!place[0] && byoh_evidence_drift(evidence, "file", NULL)))
+	if (strcmp(place, OUR_UNIT) == 0 ||
+	    (!place[0] && byoh_evidence_drift(evidence, "file", NULL)))
 		return byoh_finding_mend(finding, "byoh-install repair");
 	byoh_finding_mend(finding, "remove %s from %s", *flag ? flag : "it",
 			  place[0] ? place : BYOH_KUBEADM_FLAGS " or /etc/default/kubelet");
@@ -88,8 +97,12 @@ static bool mend_flag(const struct byoh_evidence *evidence, struct byoh_finding 
 
 static bool judge_flag(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	static const char *const marks[] = { "unknown flag: ", "unknown shorthand flag: ", "unrecognized feature gate: ",
-					     "cannot set feature gate ", "invalid argument ", NULL };
+	static const char *const marks[] = { "unknown flag: ",
+					     "unknown shorthand flag: ",
+					     "unrecognized feature gate: ",
+					     "cannot set feature gate ",
+					     "invalid argument ",
+					     NULL };
 	char flag[64] = "";
 	size_t length;
 
@@ -97,12 +110,15 @@ static bool judge_flag(const struct byoh_evidence *evidence, struct byoh_finding
 	    !byoh_finding_quotes_any(finding, evidence, BYOH_DOCTOR_KUBELET, marks))
 		return false;
 	for (size_t i = 0; marks[i] && !flag[0]; i++) {
-		const char *line = byoh_log_find(evidence->units[BYOH_DOCTOR_KUBELET].log, marks[i], &length);
+		const char *line =
+			byoh_log_find(evidence->units[BYOH_DOCTOR_KUBELET].log, marks[i], &length);
 
 		if (line)
 			word_behind(line, length, marks[i], flag);
 	}
-	byoh_finding_says(finding, "the kubelet ends over a flag that its version does not know, or does not take so: %s",
+	byoh_finding_says(finding,
+			  "the kubelet ends over a flag that its version does not know, or does "
+			  "not take so: %s",
 			  flag);
 	return mend_flag(evidence, finding, flag);
 }
@@ -110,12 +126,14 @@ static bool judge_flag(const struct byoh_evidence *evidence, struct byoh_finding
 static bool judge_label(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	if (!byoh_unit_fails(evidence, BYOH_DOCTOR_KUBELET) ||
-	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "labels specified with --node-labels"))
+	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
+				 "labels specified with --node-labels"))
 		return false;
-	byoh_finding_says(finding, "the kubelet ends over a label that a node may not give itself; those of roles are set "
-				   "from the control plane");
+	byoh_finding_says(finding, "the kubelet ends over a label that a node may not give itself; "
+				   "those of roles are set from the control plane");
 	mend_flag(evidence, finding, "--node-labels");
-	return byoh_finding_mend(finding, "kubectl label node %s LABEL=VALUE", byoh_evidence_node_name(evidence));
+	return byoh_finding_mend(finding, "kubectl label node %s LABEL=VALUE",
+				 byoh_evidence_node_name(evidence));
 }
 
 static bool judge_port(const struct byoh_evidence *evidence, struct byoh_finding *finding)
@@ -123,14 +141,17 @@ static bool judge_port(const struct byoh_evidence *evidence, struct byoh_finding
 	const char *owner = evidence->net.port_owner;
 
 	if (!owner && !(byoh_unit_fails(evidence, BYOH_DOCTOR_KUBELET) &&
-			byoh_log_find(evidence->units[BYOH_DOCTOR_KUBELET].log, "10250: bind: address already in use",
-				      &(size_t){ 0 })))
+			byoh_log_find(evidence->units[BYOH_DOCTOR_KUBELET].log,
+				      "10250: bind: address already in use", &(size_t){ 0 })))
 		return false;
 	byoh_finding_says(finding, "port 10250 is taken, on which the kubelet is to serve");
 	if (owner)
 		byoh_finding_saw(finding, "/proc/net/tcp", "%s listens on 10250", owner);
-	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "10250: bind: address already in use");
-	byoh_finding_mend(finding, owner ? "stop %s; systemctl status PID tells its unit" : "ss -ltnp 'sport = :10250'%s",
+	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
+			    "10250: bind: address already in use");
+	byoh_finding_mend(finding,
+			  owner ? "stop %s; systemctl status PID tells its unit"
+				: "ss -ltnp 'sport = :10250'%s",
 			  owner ? owner : "");
 	return byoh_finding_mend(finding, "systemctl restart kubelet");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is left when nothing better is known: a service that fails, a node that is not Ready, with its last words. */
+/* What is left when nothing better is known: a service that fails, a node that is not Ready, with
+ * its last words. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,16 +11,20 @@ static bool judge_release(const struct byoh_evidence *evidence, struct byoh_find
 {
 	if (!evidence->release_fault)
 		return false;
-	byoh_finding_says(finding, "what is installed cannot be compared with its release: the copy that is kept is lost or "
-				   "damaged");
+	byoh_finding_says(finding, "what is installed cannot be compared with its release: the "
+				   "copy that is kept is lost or damaged");
 	byoh_finding_saw(finding, "/var/lib/byoh/releases", "%s", evidence->release_fault);
-	return byoh_finding_mend(finding, "byoh-install install --from FILE (the medium that it was installed from)");
+	return byoh_finding_mend(
+		finding,
+		"byoh-install install --from FILE (the medium that it was installed from)");
 }
 
 /* Of a program that dies the last words are systemd's; the one before is worth more. */
-static void quote_last(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit, struct byoh_finding *finding)
+static void quote_last(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit,
+		       struct byoh_finding *finding)
 {
-	static const char *const words[] = { "command failed", "panic:", "fatal", "failed to run", "error", NULL };
+	static const char *const words[] = { "command failed", "panic:", "fatal",
+					     "failed to run",  "error",	 NULL };
 	const char *log = evidence->units[unit].log;
 	char source[64];
 
@@ -31,13 +36,16 @@ static void quote_last(const struct byoh_evidence *evidence, enum byoh_doctor_un
 	byoh_finding_saw(finding, source, "%.*s", (int)strcspn(log, "\n"), log);
 }
 
-static bool judge_service(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit, struct byoh_finding *finding)
+static bool judge_service(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit,
+			  struct byoh_finding *finding)
 {
 	const char *name = byoh_doctor_unit_name(unit), *state = evidence->units[unit].state;
 
 	if (!byoh_unit_fails(evidence, unit) || (state && strcmp(state, "starting") == 0))
 		return false;
-	byoh_finding_says(finding, "%s does not stay up, for a reason that is not among those known here", name);
+	byoh_finding_says(finding,
+			  "%s does not stay up, for a reason that is not among those known here",
+			  name);
 	byoh_finding_saw(finding, "systemctl show", "%s is %s", name, state);
 	quote_last(evidence, unit, finding);
 	byoh_finding_mend(finding, "journalctl -u %s -n 100", name);
@@ -78,10 +86,12 @@ static bool judge_not_ready(const struct byoh_evidence *evidence, struct byoh_fi
 {
 	const struct byoh_api_evidence *api = &evidence->api;
 
-	if (!api->node_known || !api->node_exists || !api->ready || strcmp(api->ready, "True") == 0 ||
+	if (!api->node_known || !api->node_exists || !api->ready ||
+	    strcmp(api->ready, "True") == 0 ||
 	    !evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists)
 		return false;
-	byoh_finding_says(finding, "the Node is not Ready: %s", api->ready_reason ? api->ready_reason : "it does not say why");
+	byoh_finding_says(finding, "the Node is not Ready: %s",
+			  api->ready_reason ? api->ready_reason : "it does not say why");
 	byoh_finding_saw(finding, "the API server", "Ready is %s: %s", api->ready,
 			 api->ready_message ? api->ready_message : "");
 	byoh_finding_mend(finding, "kubectl describe node %s", byoh_evidence_node_name(evidence));

@@ -24,7 +24,8 @@ static int keep(const struct byoh_error *cause, char **ret, struct byoh_error *e
 }
 
 /* As every verb does; here one that cannot be settled is what is looked for. */
-static int settle(struct byoh_session *session, struct byoh_consultation *ret, struct byoh_error *err)
+static int settle(struct byoh_session *session, struct byoh_consultation *ret,
+		  struct byoh_error *err)
 {
 	struct byoh_error cause = BYOH_ERROR_INIT;
 	int r = byoh_session_settle_host(session, &cause);
@@ -32,7 +33,8 @@ static int settle(struct byoh_session *session, struct byoh_consultation *ret, s
 	return r < 0 ? keep(&cause, &ret->transaction, err) : 0;
 }
 
-static int compare(struct byoh_session *session, struct byoh_consultation *ret, struct byoh_error *err)
+static int compare(struct byoh_session *session, struct byoh_consultation *ret,
+		   struct byoh_error *err)
 {
 	struct byoh_error cause = BYOH_ERROR_INIT;
 	int r = byoh_session_open_installed(session, &cause);
@@ -55,13 +57,15 @@ static int look(struct byoh_session *session, struct byoh_consultation *ret, str
 	int r = session->config ? 0 : byoh_config_default(&fallback, err);
 
 	if (r == 0)
-		r = byoh_node_look(session->host, session->config ? session->config : fallback, &ret->node, err);
+		r = byoh_node_look(session->host, session->config ? session->config : fallback,
+				   &ret->node, err);
 	if (r == 0 && session->plan && !ret->release_fault)
 		byoh_node_excuse(&ret->node, session->plan);
 	return r;
 }
 
-int byoh_consult(struct byoh_session *session, struct byoh_consultation *ret, struct byoh_error *err)
+int byoh_consult(struct byoh_session *session, struct byoh_consultation *ret,
+		 struct byoh_error *err)
 {
 	struct byoh_gather_input input = { .host = session->host, .node = &ret->node };
 	int r = settle(session, ret, err);

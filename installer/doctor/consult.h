@@ -14,7 +14,9 @@ struct byoh_consultation {
 };
 
 void byoh_consultation_release(struct byoh_consultation *consultation);
-/* After byoh_session_enter_host. Whatever of the installation is damaged is a part of the evidence and no failure. */
-BYOH_MUST_CHECK int byoh_consult(struct byoh_session *session, struct byoh_consultation *ret, struct byoh_error *err);
+/* After byoh_session_enter_host. Whatever of the installation is damaged is a part of the evidence
+ * and no failure. */
+BYOH_MUST_CHECK int byoh_consult(struct byoh_session *session, struct byoh_consultation *ret,
+				 struct byoh_error *err);
 
 #endif

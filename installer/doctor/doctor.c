@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From evidence to a diagnosis: which causes there are, which of them are but consequences, and which goes first. */
+/* From evidence to a diagnosis: which causes there are, which of them are but consequences, and
+ * which goes first. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static const struct {
 	{ BYOH_AREA_KUBELET, BYOH_AREA_JOIN | BYOH_AREA_READY | BYOH_AREA_PODS },
 	{ BYOH_AREA_JOIN, BYOH_AREA_READY | BYOH_AREA_PROXY | BYOH_AREA_PODS },
 	{ BYOH_AREA_READY, BYOH_AREA_PODS },
-	{ BYOH_AREA_RELEASE, BYOH_AREA_RUNTIME | BYOH_AREA_KUBELET | BYOH_AREA_AGENT | BYOH_AREA_PROXY },
+	{ BYOH_AREA_RELEASE,
+	  BYOH_AREA_RUNTIME | BYOH_AREA_KUBELET | BYOH_AREA_AGENT | BYOH_AREA_PROXY },
 };
 
 unsigned int byoh_area_closure(unsigned int areas)
@@ -58,7 +60,8 @@ static void drop(struct byoh_diagnosis *diagnosis, size_t index)
 		(diagnosis->count - index) * sizeof(diagnosis->findings[0]));
 }
 
-/* A fact counts wherever it stands in the tables; what is only seen by its effects, for those behind it. */
+/* A fact counts wherever it stands in the tables; what is only seen by its effects, for those
+ * behind it. */
 static bool is_consequence(const struct byoh_diagnosis *diagnosis, size_t index)
 {
 	unsigned int seen_in = diagnosis->findings[index].cause->seen_in;
@@ -66,7 +69,8 @@ static bool is_consequence(const struct byoh_diagnosis *diagnosis, size_t index)
 	for (size_t i = 0; seen_in && i < diagnosis->count; i++) {
 		const struct byoh_finding *other = &diagnosis->findings[i];
 
-		if (i != index && (i < index || !other->cause->seen_in) && (broken_by(other) & seen_in))
+		if (i != index && (i < index || !other->cause->seen_in) &&
+		    (broken_by(other) & seen_in))
 			return true;
 	}
 	return false;
@@ -91,8 +95,10 @@ static unsigned int area_of_unit(const char *unit)
 		const char *unit;
 		unsigned int area;
 	} units[] = {
-		{ "containerd.service", BYOH_AREA_RUNTIME }, { "kubelet.service", BYOH_AREA_KUBELET },
-		{ "kube-proxy.service", BYOH_AREA_PROXY },   { "byoh-hostagent.service", BYOH_AREA_AGENT },
+		{ "containerd.service", BYOH_AREA_RUNTIME },
+		{ "kubelet.service", BYOH_AREA_KUBELET },
+		{ "kube-proxy.service", BYOH_AREA_PROXY },
+		{ "byoh-hostagent.service", BYOH_AREA_AGENT },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
@@ -106,7 +112,8 @@ static bool fails(const struct byoh_evidence *evidence, const char *unit)
 	for (enum byoh_doctor_unit i = 0; i < BYOH_DOCTOR_UNITS; i++) {
 		const char *name = byoh_doctor_unit_name(i);
 
-		if (strncmp(unit, name, strlen(name)) == 0 && strcmp(unit + strlen(name), ".service") == 0)
+		if (strncmp(unit, name, strlen(name)) == 0 &&
+		    strcmp(unit + strlen(name), ".service") == 0)
 			return byoh_unit_fails(evidence, i);
 	}
 	return false;
@@ -115,7 +122,8 @@ static bool fails(const struct byoh_evidence *evidence, const char *unit)
 /* "*image": every one of that kind. */
 static bool claims(const char *claim, const struct byoh_drift_evidence *drift)
 {
-	return strcmp(claim, drift->subject) == 0 || (claim[0] == '*' && strcmp(claim + 1, drift->kind) == 0);
+	return strcmp(claim, drift->subject) == 0 ||
+	       (claim[0] == '*' && strcmp(claim + 1, drift->kind) == 0);
 }
 
 static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh_evidence *evidence,
@@ -123,7 +131,8 @@ static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh
 {
 	bool unit = strcmp(drift->kind, "unit") == 0;
 
-	if (drift->by_agent || strcmp(drift->word, "unknown") == 0 || (unit && fails(evidence, drift->subject)))
+	if (drift->by_agent || strcmp(drift->word, "unknown") == 0 ||
+	    (unit && fails(evidence, drift->subject)))
 		return true;
 	for (size_t i = 0; i < diagnosis->count; i++) {
 		const struct byoh_finding *finding = &diagnosis->findings[i];
@@ -150,13 +159,16 @@ static void add_drift(const struct byoh_evidence *evidence, struct byoh_diagnosi
 		if (is_claimed(ret, evidence, drift))
 			continue;
 		count++;
-		byoh_finding_saw(&finding, drift->subject, "%s, as compared with the installed release: %s", drift->kind,
+		byoh_finding_saw(&finding, drift->subject,
+				 "%s, as compared with the installed release: %s", drift->kind,
 				 drift->word);
 	}
 	if (!count || ret->count == BYOH_DIAGNOSIS_MAX)
 		return;
-	byoh_finding_says(&finding, "%zu of the files, settings and services of the installed release are not as they were "
-				    "installed", count);
+	byoh_finding_says(&finding,
+			  "%zu of the files, settings and services of the installed release are "
+			  "not as they were installed",
+			  count);
 	byoh_finding_mend(&finding, "byoh-install status");
 	byoh_finding_mend(&finding, "byoh-install repair");
 	ret->findings[ret->count++] = finding;
@@ -205,11 +217,13 @@ static void add_symptom(struct byoh_diagnosis *ret, const char *fmt, ...)
 static void add_symptoms_of_api(const struct byoh_api_evidence *api, struct byoh_diagnosis *ret)
 {
 	if (api->asked && api->failure)
-		add_symptom(ret, "the API server: %s", api->message ? api->message : strerror(api->failure));
+		add_symptom(ret, "the API server: %s",
+			    api->message ? api->message : strerror(api->failure));
 	else if (api->asked && api->status == 401)
 		add_symptom(ret, "the API server does not know this host's credentials");
 	if (api->node_known && api->node_exists && api->ready && strcmp(api->ready, "True"))
-		add_symptom(ret, "the Node is not Ready: %s", api->ready_message ? api->ready_message : api->ready);
+		add_symptom(ret, "the Node is not Ready: %s",
+			    api->ready_message ? api->ready_message : api->ready);
 }
 
 static void add_symptoms(const struct byoh_evidence *evidence, struct byoh_diagnosis *ret)

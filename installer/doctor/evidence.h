@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `doctor` knows about a host, gathered once and then only read: states of services and what they said last,
- * files, the network, containerd's answers, the API server's. Judging it (cause.h) asks nobody any more, so that
- * tests judge hosts that there never were. No secret is kept in it: of a kubeconfig only what it points to.
+ * What `doctor` knows about a host, gathered once and then only read: states of services and what
+ * they said last, files, the network, containerd's answers, the API server's. Judging it (cause.h)
+ * asks nobody any more, so that tests judge hosts that there never were. No secret is kept in it:
+ * of a kubeconfig only what it points to.
  */
 #ifndef BYOH_INSTALLER_DOCTOR_EVIDENCE_H
 #define BYOH_INSTALLER_DOCTOR_EVIDENCE_H
@@ -26,8 +27,9 @@ enum byoh_doctor_unit {
 
 struct byoh_unit_evidence {
 	const char *state;  /* as in struct byoh_service_state; NULL: the host has no such unit */
-	char *definition;   /* its unit file and drop-ins as `systemctl cat` shows them; NULL: unknown */
-	char *log;	    /* what it said in this run, and if it fails in the one before; NULL: nothing */
+	char *definition; /* its unit file and drop-ins as `systemctl cat` shows them; NULL: unknown
+			   */
+	char *log; /* what it said in this run, and if it fails in the one before; NULL: nothing */
 	uint64_t up_seconds; /* since its last start; 0 where it does not run */
 };
 
@@ -38,7 +40,8 @@ struct byoh_kubeconfig_evidence {
 	char *server;
 	struct byoh_buffer ca;
 	bool has_token;
-	char *token_id;	    /* the public half of a bootstrap token; NULL: none, or a token of another form */
+	char *token_id; /* the public half of a bootstrap token; NULL: none, or a token of another
+			   form */
 	bool has_certificate;
 	char *identity;	    /* the certificate's common name */
 	uint64_t not_before, not_after; /* of the certificate; 0: unknown */
@@ -98,10 +101,11 @@ struct byoh_api_evidence {
 
 struct byoh_evidence {
 	const struct byoh_host *host; /* borrowed */
-	const struct byoh_config *config; /* borrowed; the installed one, NULL: none could be read */
+	const struct byoh_config
+		*config; /* borrowed; the installed one, NULL: none could be read */
 	bool installed;
 	char *kubernetes;	/* version; NULL: unknown */
-	char *transaction;	/* what keeps an earlier run from being settled; NULL: nothing is open */
+	char *transaction; /* what keeps an earlier run from being settled; NULL: nothing is open */
 	char *release_fault;	/* why what is installed cannot be compared; NULL: it could */
 	struct byoh_node_state node;
 	struct byoh_unit_evidence units[BYOH_DOCTOR_UNITS];
@@ -148,7 +152,8 @@ struct byoh_evidence {
 	struct {
 		bool known;
 		bool default_route;
-		char *port_owner;  /* "nc (pid 812)": who listens on 10250 and is no kubelet; NULL: nobody */
+		char *port_owner; /* "nc (pid 812)": who listens on 10250 and is no kubelet; NULL:
+				     nobody */
 		bool legacy_tables; /* the kernel holds tables of iptables-legacy */
 		char *iptables;	   /* its version line; NULL: unknown */
 		char *firewall;	   /* one that runs and does not let 10250 in; NULL: none seen */
@@ -162,14 +167,16 @@ struct byoh_evidence {
 void byoh_evidence_release(struct byoh_evidence *evidence);
 #define CLEANUP_EVIDENCE __attribute__((cleanup(byoh_evidence_release)))
 
-/* The last line of a log with that text in it (capitals and small letters are the same); NULL if there is none. The
- * length is up to the end of the line. */
+/* The last line of a log with that text in it (capitals and small letters are the same); NULL if
+ * there is none. The length is up to the end of the line. */
 const char *byoh_log_find(const char *log, const char *needle, size_t *ret_length);
 
-/* Of `journalctl -o short-monotonic` of one unit: what counts, without times and names. That is what was said since
- * the last start, and with failing also before it since the start before; nothing older than that many seconds before
- * now, which counts like the journal since boot (0: however old). Pure. */
-BYOH_MUST_CHECK int byoh_journal_cut(const char *text, bool failing, double now, unsigned int seconds,
-				     struct byoh_buffer *ret, struct byoh_error *err);
+/* Of `journalctl -o short-monotonic` of one unit: what counts, without times and names. That is
+ * what was said since the last start, and with failing also before it since the start before;
+ * nothing older than that many seconds before now, which counts like the journal since boot (0:
+ * however old). Pure. */
+BYOH_MUST_CHECK int byoh_journal_cut(const char *text, bool failing, double now,
+				     unsigned int seconds, struct byoh_buffer *ret,
+				     struct byoh_error *err);
 
 #endif

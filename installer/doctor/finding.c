@@ -39,7 +39,8 @@ bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const ch
 	snprintf(finding->evidence[finding->evidence_count].source,
 		 sizeof(finding->evidence[0].source), "%s", source);
 	va_start(args, fmt);
-	print(finding->evidence[finding->evidence_count].text, sizeof(finding->evidence[0].text), fmt, args);
+	print(finding->evidence[finding->evidence_count].text, sizeof(finding->evidence[0].text),
+	      fmt, args);
 	va_end(args);
 	finding->evidence_count++;
 	return true;
@@ -60,7 +61,8 @@ bool byoh_finding_mend(struct byoh_finding *finding, const char *fmt, ...)
 bool byoh_finding_claims(struct byoh_finding *finding, const char *subject)
 {
 	if (finding->claim_count < BYOH_FINDING_CLAIMS_MAX)
-		snprintf(finding->claims[finding->claim_count++], sizeof(finding->claims[0]), "%s", subject);
+		snprintf(finding->claims[finding->claim_count++], sizeof(finding->claims[0]), "%s",
+			 subject);
 	return true;
 }
 
@@ -116,7 +118,10 @@ const char *byoh_doctor_unit_name(enum byoh_doctor_unit unit)
 const char *byoh_doctor_kubeconfig_path(enum byoh_doctor_kubeconfig kubeconfig)
 {
 	static const char *const paths[BYOH_DOCTOR_KUBECONFIGS] = {
-		BYOH_KUBELET_BOOTSTRAP_KUBECONFIG, BYOH_KUBELET_KUBECONFIG, BYOH_AGENT_BOOTSTRAP, BYOH_AGENT_CONFIG,
+		BYOH_KUBELET_BOOTSTRAP_KUBECONFIG,
+		BYOH_KUBELET_KUBECONFIG,
+		BYOH_AGENT_BOOTSTRAP,
+		BYOH_AGENT_CONFIG,
 	};
 
 	return paths[kubeconfig];
@@ -154,8 +159,8 @@ const char *byoh_evidence_node_name(const struct byoh_evidence *evidence)
 	return evidence->host ? evidence->host->hostname : "";
 }
 
-const struct byoh_drift_evidence *byoh_evidence_drift(const struct byoh_evidence *evidence, const char *kind,
-						      const char *subject)
+const struct byoh_drift_evidence *byoh_evidence_drift(const struct byoh_evidence *evidence,
+						      const char *kind, const char *subject)
 {
 	for (size_t i = 0; i < evidence->drift_count; i++)
 		if (strcmp(evidence->drifts[i].kind, kind) == 0 &&

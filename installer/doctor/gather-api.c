@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the API server says: asked with what this host has, the most that it has first. The answers are a stranger's
- * until its certificate is known, and are read by the strict parser that reads bundles.
+ * What the API server says: asked with what this host has, the most that it has first. The answers
+ * are a stranger's until its certificate is known, and are read by the strict parser that reads
+ * bundles.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ static bool is_word(const char *text, const char *word)
 /* The entry of status.conditions with that type. */
 static const struct byoh_yaml_node *condition(const struct byoh_yaml_node *object, const char *type)
 {
-	const struct byoh_yaml_node *list = byoh_yaml_get(byoh_yaml_get(object, "status"), "conditions");
+	const struct byoh_yaml_node *list =
+		byoh_yaml_get(byoh_yaml_get(object, "status"), "conditions");
 
 	for (size_t i = 0; list && list->type == BYOH_YAML_SEQUENCE && i < list->count; i++)
 		if (is_word(text_of(list->items[i], "type"), type))
@@ -61,7 +63,8 @@ static const struct byoh_yaml_node *condition(const struct byoh_yaml_node *objec
 
 static const char *address_of(const struct byoh_yaml_node *node)
 {
-	const struct byoh_yaml_node *list = byoh_yaml_get(byoh_yaml_get(node, "status"), "addresses");
+	const struct byoh_yaml_node *list =
+		byoh_yaml_get(byoh_yaml_get(node, "status"), "addresses");
 
 	for (size_t i = 0; list && list->type == BYOH_YAML_SEQUENCE && i < list->count; i++)
 		if (is_word(text_of(list->items[i], "type"), "InternalIP"))
@@ -69,22 +72,25 @@ static const char *address_of(const struct byoh_yaml_node *node)
 	return NULL;
 }
 
-int byoh_api_read_node(const char *text, size_t size, struct byoh_api_evidence *ret, struct byoh_error *err)
+int byoh_api_read_node(const char *text, size_t size, struct byoh_api_evidence *ret,
+		       struct byoh_error *err)
 {
 	CLEANUP(byoh_yaml_freep) struct byoh_yaml *doc = NULL;
 	const struct byoh_yaml_node *node, *ready;
-	int rc = byoh_yaml_parse(text, size, "the API server's answer", BYOH_ERROR_FORMAT, &doc, err);
+	int rc = byoh_yaml_parse(text, size, "the API server's answer", BYOH_ERROR_FORMAT, &doc,
+				 err);
 
 	if (rc < 0)
 		return rc;
 	node = byoh_yaml_root(doc);
 	if (!is_word(text_of(node, "kind"), "Node"))
-		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, "the API server's answer is no Node");
+		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG,
+				 "the API server's answer is no Node");
 	ready = condition(node, "Ready");
 	ret->node_known = ret->node_exists = true;
 	ret->disk_pressure = is_word(text_of(condition(node, "DiskPressure"), "status"), "True");
-	rc = keep(text_of(byoh_yaml_get(byoh_yaml_get(node, "status"), "nodeInfo"), "machineID"), &ret->node_machine_id,
-		  err);
+	rc = keep(text_of(byoh_yaml_get(byoh_yaml_get(node, "status"), "nodeInfo"), "machineID"),
+		  &ret->node_machine_id, err);
 	if (rc == 0)
 		rc = keep(address_of(node), &ret->node_address, err);
 	if (rc == 0)
@@ -127,7 +133,8 @@ static X509_REQ *decode_request(const char *encoded)
 static bool is_for_key(const X509_REQ *request, const char *waiting_key)
 {
 	CLEANUP(free_bio) BIO *bio = BIO_new_mem_buf(waiting_key, -1);
-	CLEANUP(free_key) EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	CLEANUP(free_key)
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
 	EVP_PKEY *asked = X509_REQ_get0_pubkey((X509_REQ *)(uintptr_t)request);
 
 	return !key || !asked || EVP_PKEY_eq(key, asked) == 1;
@@ -156,7 +163,8 @@ static int add_request(const struct byoh_yaml_node *object, const char *identity
 {
 	const struct byoh_yaml_node *denial = condition(object, "Denied");
 	const char *created = text_of(byoh_yaml_get(object, "metadata"), "creationTimestamp");
-	struct byoh_csr_evidence *grown = reallocarray(ret->csrs, ret->csr_count + 1, sizeof(*grown));
+	struct byoh_csr_evidence *grown =
+		reallocarray(ret->csrs, ret->csr_count + 1, sizeof(*grown));
 	int rc;
 
 	if (!grown)
@@ -169,22 +177,25 @@ static int add_request(const struct byoh_yaml_node *object, const char *identity
 	if (rc == 0 && !grown->name)
 		rc = keep("", &grown->name, err);
 	if (rc == 0)
-		rc = keep(text_of(byoh_yaml_get(object, "spec"), "signerName"), &grown->signer, err);
+		rc = keep(text_of(byoh_yaml_get(object, "spec"), "signerName"), &grown->signer,
+			  err);
 	if (rc == 0)
 		rc = keep(identity, &grown->identity, err);
 	return rc < 0 ? rc : keep(text_of(denial, "message"), &grown->reason, err);
 }
 
 /* A kubelet's own request for another key is one of an earlier attempt, and in nobody's way. */
-static int read_request(const struct byoh_yaml_node *object, const char *node_name, const char *waiting_key,
-			struct byoh_api_evidence *ret, struct byoh_error *err)
+static int read_request(const struct byoh_yaml_node *object, const char *node_name,
+			const char *waiting_key, struct byoh_api_evidence *ret,
+			struct byoh_error *err)
 {
-	CLEANUP(free_request) X509_REQ *request = decode_request(text_of(byoh_yaml_get(object, "spec"), "request"));
+	CLEANUP(free_request)
+	X509_REQ *request = decode_request(text_of(byoh_yaml_get(object, "spec"), "request"));
 	char identity[256];
 	bool agent, other_key;
 
-	if (!request || X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(request), NID_commonName, identity,
-						  sizeof(identity)) < 0)
+	if (!request || X509_NAME_get_text_by_NID(X509_REQ_get_subject_name(request),
+						  NID_commonName, identity, sizeof(identity)) < 0)
 		return 0;
 	agent = is_about(identity, "byoh:host:", node_name);
 	other_key = waiting_key && !is_for_key(request, waiting_key);
@@ -193,12 +204,14 @@ static int read_request(const struct byoh_yaml_node *object, const char *node_na
 	return add_request(object, identity, other_key, ret, err);
 }
 
-int byoh_api_read_requests(const char *text, size_t size, const char *node_name, const char *waiting_key,
-			   struct byoh_api_evidence *ret, struct byoh_error *err)
+int byoh_api_read_requests(const char *text, size_t size, const char *node_name,
+			   const char *waiting_key, struct byoh_api_evidence *ret,
+			   struct byoh_error *err)
 {
 	CLEANUP(byoh_yaml_freep) struct byoh_yaml *doc = NULL;
 	const struct byoh_yaml_node *items;
-	int rc = byoh_yaml_parse(text, size, "the API server's answer", BYOH_ERROR_FORMAT, &doc, err);
+	int rc = byoh_yaml_parse(text, size, "the API server's answer", BYOH_ERROR_FORMAT, &doc,
+				 err);
 
 	if (rc < 0)
 		return rc;
@@ -220,15 +233,17 @@ struct asking {
 	struct byoh_api_request request;
 };
 
-static int ask(struct asking *asking, const char *path, unsigned int *ret_status, struct byoh_buffer *ret,
-	       struct byoh_error *err)
+static int ask(struct asking *asking, const char *path, unsigned int *ret_status,
+	       struct byoh_buffer *ret, struct byoh_error *err)
 {
 	asking->request.method = "GET";
 	asking->request.path = path;
-	return byoh_outside_api(asking->evidence->host->outside, &asking->request, ret_status, ret, err);
+	return byoh_outside_api(asking->evidence->host->outside, &asking->request, ret_status, ret,
+				err);
 }
 
-static int note_failure(struct byoh_api_evidence *api, int rc, const struct byoh_error *cause, struct byoh_error *err)
+static int note_failure(struct byoh_api_evidence *api, int rc, const struct byoh_error *cause,
+			struct byoh_error *err)
 {
 	if (rc == -ENOMEM)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
@@ -244,7 +259,8 @@ static int ask_for_node(struct asking *asking, struct byoh_error *err)
 	char path[160];
 	int rc;
 
-	snprintf(path, sizeof(path), "/api/v1/nodes/%.64s", byoh_evidence_node_name(asking->evidence));
+	snprintf(path, sizeof(path), "/api/v1/nodes/%.64s",
+		 byoh_evidence_node_name(asking->evidence));
 	rc = ask(asking, path, &api->status, &body, &cause);
 	if (rc < 0)
 		return note_failure(api, rc, &cause, err);
@@ -252,10 +268,13 @@ static int ask_for_node(struct asking *asking, struct byoh_error *err)
 	if (api->status != 200)
 		return 0;
 	/* Whatever else was said, it did answer. */
-	return byoh_api_read_node(byoh_buffer_text(&body), body.size, api, NULL) == -ENOMEM ? -ENOMEM : 0;
+	return byoh_api_read_node(byoh_buffer_text(&body), body.size, api, NULL) == -ENOMEM
+		       ? -ENOMEM
+		       : 0;
 }
 
-static int ask_for_requests(struct asking *asking, const char *path, const char *key_path, struct byoh_error *err)
+static int ask_for_requests(struct asking *asking, const char *path, const char *key_path,
+			    struct byoh_error *err)
 {
 	const struct byoh_host *host = asking->evidence->host;
 	CLEANUP_BUFFER struct byoh_buffer body = { 0 };
@@ -267,7 +286,8 @@ static int ask_for_requests(struct asking *asking, const char *path, const char 
 		waiting = byoh_buffer_text(&key);
 	if (ask(asking, path, &status, &body, NULL) < 0 || status != 200)
 		return 0;
-	if (byoh_api_read_requests(byoh_buffer_text(&body), body.size, byoh_evidence_node_name(asking->evidence), waiting,
+	if (byoh_api_read_requests(byoh_buffer_text(&body), body.size,
+				   byoh_evidence_node_name(asking->evidence), waiting,
 				   &asking->evidence->api, NULL) != -ENOMEM)
 		return 0;
 	return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
@@ -280,19 +300,26 @@ static int ask_for_all_requests(struct asking *asking, struct byoh_error *err)
 	int rc = 0;
 
 	snprintf(path, sizeof(path), CSRS "/byoh-csr-%.64s", byoh_evidence_node_name(evidence));
-	if (byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT) && !evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].exists)
+	if (byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT) &&
+	    !evidence->kubeconfigs[BYOH_DOCTOR_AGENT_CONFIG].exists)
 		rc = ask_for_requests(asking, path, "/var/lib/byoh/byoh-client.key.tmp", err);
-	if (rc == 0 && evidence->kubelet.exists && !evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists)
+	if (rc == 0 && evidence->kubelet.exists &&
+	    !evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists)
 		rc = ask_for_requests(asking,
-				      CSRS "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet",
+				      CSRS "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-"
+					   "apiserver-client-kubelet",
 				      BYOH_KUBELET_CERTIFICATES "/kubelet-client.key.tmp", err);
-	if (rc == 0 && evidence->kubelet.serving_bootstrap && !evidence->kubelet.serving_certificate)
-		rc = ask_for_requests(asking, CSRS "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkubelet-serving", NULL,
-				      err);
+	if (rc == 0 && evidence->kubelet.serving_bootstrap &&
+	    !evidence->kubelet.serving_certificate)
+		rc = ask_for_requests(
+			asking,
+			CSRS "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkubelet-serving",
+			NULL, err);
 	return rc;
 }
 
-/* The one that its services go by: what the host was given last goes behind what it has of its own. */
+/* The one that its services go by: what the host was given last goes behind what it has of its own.
+ */
 static bool choose(struct asking *asking)
 {
 	static const struct {
@@ -306,10 +333,12 @@ static bool choose(struct asking *asking)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		const struct byoh_kubeconfig_evidence *it = &asking->evidence->kubeconfigs[order[i].which];
+		const struct byoh_kubeconfig_evidence *it =
+			&asking->evidence->kubeconfigs[order[i].which];
 
 		if (!it->exists || it->fault || !it->ca.size ||
-		    byoh_kubeconfig_view_file(asking->evidence->host->root_fd, byoh_doctor_kubeconfig_path(order[i].which),
+		    byoh_kubeconfig_view_file(asking->evidence->host->root_fd,
+					      byoh_doctor_kubeconfig_path(order[i].which),
 					      &asking->view, NULL) < 0)
 			continue;
 		asking->evidence->api.identity = order[i].identity;
@@ -329,7 +358,9 @@ static bool prepare(struct asking *asking)
 	const struct byoh_kubeconfig_view *view = &asking->view;
 
 	if (choose(asking)) {
-		asking->request = (struct byoh_api_request){ .server = view->server, .ca = &view->ca, .token = view->token };
+		asking->request = (struct byoh_api_request){ .server = view->server,
+							     .ca = &view->ca,
+							     .token = view->token };
 		if (view->certificate.size && view->key.size) {
 			asking->request.token = NULL;
 			asking->request.certificate = byoh_buffer_text(&view->certificate);
@@ -339,7 +370,8 @@ static bool prepare(struct asking *asking)
 	}
 	if (!config || !config->cluster.server || !config->cluster.ca.size)
 		return false;
-	asking->request = (struct byoh_api_request){ .server = config->cluster.server, .ca = &config->cluster.ca };
+	asking->request = (struct byoh_api_request){ .server = config->cluster.server,
+						     .ca = &config->cluster.ca };
 	return true;
 }
 

@@ -26,8 +26,9 @@
 #define CRI_1 "plugins" BYOH_TOML_DOT "io.containerd.grpc.v1.cri" BYOH_TOML_DOT
 #define CRI_IMAGES "plugins" BYOH_TOML_DOT "io.containerd.cri.v1.images" BYOH_TOML_DOT
 #define CRI_RUNTIME "plugins" BYOH_TOML_DOT "io.containerd.cri.v1.runtime" BYOH_TOML_DOT
-#define RUNC_OPTIONS \
-	"containerd" BYOH_TOML_DOT "runtimes" BYOH_TOML_DOT "runc" BYOH_TOML_DOT "options" BYOH_TOML_DOT "SystemdCgroup"
+#define RUNC_OPTIONS                                                                               \
+	"containerd" BYOH_TOML_DOT "runtimes" BYOH_TOML_DOT "runc" BYOH_TOML_DOT                   \
+	"options" BYOH_TOML_DOT "SystemdCgroup"
 
 static int out_of_memory(struct byoh_error *err)
 {
@@ -42,7 +43,8 @@ static int keep(const char *text, char **ret, struct byoh_error *err)
 }
 
 /* False where it cannot be read. */
-static bool read_text(const struct byoh_evidence *evidence, const char *path, struct byoh_buffer *ret)
+static bool read_text(const struct byoh_evidence *evidence, const char *path,
+		      struct byoh_buffer *ret)
 {
 	return byoh_host_read(evidence->host->root_fd, path, TEXT_MAX, ret, NULL) == 0;
 }
@@ -51,24 +53,29 @@ static bool read_text(const struct byoh_evidence *evidence, const char *path, st
  * containerd
  */
 
-static const struct byoh_toml_item *find_either(const struct byoh_toml *toml, const char *first, const char *second)
+static const struct byoh_toml_item *find_either(const struct byoh_toml *toml, const char *first,
+						const char *second)
 {
 	const struct byoh_toml_item *item = byoh_toml_find(toml, first);
 
 	return item ? item : byoh_toml_find(toml, second);
 }
 
-static int take_values(const struct byoh_toml *toml, struct byoh_evidence *evidence, struct byoh_error *err)
+static int take_values(const struct byoh_toml *toml, struct byoh_evidence *evidence,
+		       struct byoh_error *err)
 {
 	const struct byoh_toml_item *image = find_either(
 		toml, CRI_1 "sandbox_image", CRI_IMAGES "pinned_images" BYOH_TOML_DOT "sandbox");
-	const struct byoh_toml_item *cgroup = find_either(toml, CRI_1 RUNC_OPTIONS, CRI_RUNTIME RUNC_OPTIONS);
+	const struct byoh_toml_item *cgroup =
+		find_either(toml, CRI_1 RUNC_OPTIONS, CRI_RUNTIME RUNC_OPTIONS);
 	const struct byoh_toml_item *version = byoh_toml_find(toml, "version");
 	CLEANUP_FREE char *text = NULL;
 
 	if (cgroup)
-		evidence->containerd.systemd_cgroup = strncmp(toml->text + cgroup->value, "true", 4) == 0;
-	else if (version && toml->text[version->value] == '2' && evidence->containerd.systemd_cgroup < 0)
+		evidence->containerd.systemd_cgroup =
+			strncmp(toml->text + cgroup->value, "true", 4) == 0;
+	else if (version && toml->text[version->value] == '2' &&
+		 evidence->containerd.systemd_cgroup < 0)
 		evidence->containerd.systemd_cgroup = 0; /* the default of 1.x */
 	if (!image || byoh_toml_text(toml, image, &text, NULL) < 0)
 		return 0;
@@ -94,7 +101,8 @@ static int read_containerd(const char *path, struct byoh_evidence *evidence, str
 	return take_values(toml, evidence, err);
 }
 
-static int add_image(const char *name, size_t length, struct byoh_strings *ret, struct byoh_error *err)
+static int add_image(const char *name, size_t length, struct byoh_strings *ret,
+		     struct byoh_error *err)
 {
 	char **grown = reallocarray(ret->items, ret->count + 1, sizeof(*grown));
 
@@ -107,8 +115,10 @@ static int add_image(const char *name, size_t length, struct byoh_strings *ret, 
 
 static int gather_images(struct byoh_evidence *evidence, struct byoh_error *err)
 {
-	static const char *const argv[] = { "ctr", "--connect-timeout", "10s", "--namespace", "k8s.io", "images", "ls",
-					    "--quiet", NULL };
+	static const char *const argv[] = {
+		"ctr", "--connect-timeout", "10s", "--namespace", "k8s.io", "images",
+		"ls",  "--quiet",	    NULL
+	};
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	int rc = byoh_gather_output(argv, 60, &text, &evidence->containerd.images_known, err);
 
@@ -127,7 +137,9 @@ static int gather_images(struct byoh_evidence *evidence, struct byoh_error *err)
 /* "io.containerd.grpc.v1   cri   linux/amd64   ok" */
 static int gather_plugin(struct byoh_evidence *evidence, struct byoh_error *err)
 {
-	static const char *const argv[] = { "ctr", "--connect-timeout", "10s", "plugins", "ls", NULL };
+	static const char *const argv[] = {
+		"ctr", "--connect-timeout", "10s", "plugins", "ls", NULL
+	};
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	bool good;
 	int rc = byoh_gather_output(argv, 60, &text, &good, err);
@@ -169,8 +181,9 @@ uint64_t byoh_quantity(const char *text, uint64_t total)
 		const char *suffix;
 		uint64_t factor;
 	} units[] = {
-		{ "Ki", 1ULL << 10 }, { "Mi", 1ULL << 20 }, { "Gi", 1ULL << 30 }, { "Ti", 1ULL << 40 },
-		{ "k", 1000 },	      { "M", 1000000 },	    { "G", 1000000000 },  { "T", 1000000000000 }, { "", 1 },
+		{ "Ki", 1ULL << 10 }, { "Mi", 1ULL << 20 },   { "Gi", 1ULL << 30 },
+		{ "Ti", 1ULL << 40 }, { "k", 1000 },	      { "M", 1000000 },
+		{ "G", 1000000000 },  { "T", 1000000000000 }, { "", 1 },
 	};
 	char *end;
 	double value = strtod(text, &end);
@@ -189,11 +202,12 @@ static const char *text_of(const struct byoh_yaml_node *map, const char *key)
 {
 	const struct byoh_yaml_node *node = byoh_yaml_get(map, key);
 
-	return node && node->type == BYOH_YAML_SCALAR && !byoh_yaml_is_null(node) ? node->text : NULL;
+	return node && node->type == BYOH_YAML_SCALAR && !byoh_yaml_is_null(node) ? node->text
+										  : NULL;
 }
 
-static void look_at_disk(struct byoh_disk_evidence *disk, const struct byoh_yaml_node *limits, const char *available,
-			 const char *inodes)
+static void look_at_disk(struct byoh_disk_evidence *disk, const struct byoh_yaml_node *limits,
+			 const char *available, const char *inodes)
 {
 	struct statvfs st;
 	const char *least = text_of(limits, available), *least_inodes = text_of(limits, inodes);
@@ -213,11 +227,13 @@ static void look_at_disk(struct byoh_disk_evidence *disk, const struct byoh_yaml
 	disk->least_inodes = least_inodes ? byoh_quantity(least_inodes, disk->inodes) : 0;
 }
 
-static int gather_disks(struct byoh_evidence *evidence, const struct byoh_yaml_node *root, struct byoh_error *err)
+static int gather_disks(struct byoh_evidence *evidence, const struct byoh_yaml_node *root,
+			struct byoh_error *err)
 {
 	const struct byoh_yaml_node *limits = byoh_yaml_get(root, "evictionHard");
-	const char *store = evidence->config && evidence->config->containerd.root ? evidence->config->containerd.root :
-										    "/var/lib/containerd";
+	const char *store = evidence->config && evidence->config->containerd.root
+				    ? evidence->config->containerd.root
+				    : "/var/lib/containerd";
 	int rc = keep("/var/lib/kubelet", &evidence->disks[0].path, err);
 
 	if (rc == 0)
@@ -231,7 +247,8 @@ static int gather_disks(struct byoh_evidence *evidence, const struct byoh_yaml_n
 	return 0;
 }
 
-static int take_text(const struct byoh_yaml_node *map, const char *key, char **ret, struct byoh_error *err)
+static int take_text(const struct byoh_yaml_node *map, const char *key, char **ret,
+		     struct byoh_error *err)
 {
 	const char *text = text_of(map, key);
 
@@ -243,16 +260,19 @@ static bool is_true(const char *text)
 	return text && strcmp(text, "true") == 0;
 }
 
-static int take_kubelet(const struct byoh_yaml_node *root, struct byoh_evidence *evidence, struct byoh_error *err)
+static int take_kubelet(const struct byoh_yaml_node *root, struct byoh_evidence *evidence,
+			struct byoh_error *err)
 {
-	const struct byoh_yaml_node *x509 = byoh_yaml_get(byoh_yaml_get(root, "authentication"), "x509");
+	const struct byoh_yaml_node *x509 =
+		byoh_yaml_get(byoh_yaml_get(root, "authentication"), "x509");
 	const char *swap = text_of(root, "failSwapOn"), *resolver = text_of(root, "resolvConf");
 	int rc = take_text(root, "cgroupDriver", &evidence->kubelet.cgroup_driver, err);
 
 	if (rc == 0)
 		rc = take_text(x509, "clientCAFile", &evidence->kubelet.ca_file, err);
 	if (rc == 0 && !(resolver && !*resolver))
-		rc = keep(resolver ? resolver : "/etc/resolv.conf", &evidence->kubelet.resolv_conf, err);
+		rc = keep(resolver ? resolver : "/etc/resolv.conf", &evidence->kubelet.resolv_conf,
+			  err);
 	evidence->kubelet.swap_allowed = swap && strcmp(swap, "false") == 0;
 	evidence->kubelet.serving_bootstrap = is_true(text_of(root, "serverTLSBootstrap"));
 	return rc;
@@ -278,10 +298,12 @@ static int look_around_kubelet(struct byoh_evidence *evidence, struct byoh_error
 	int root = evidence->host->root_fd;
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 
-	evidence->kubelet.ca_exists = evidence->kubelet.ca_file && byoh_host_exists(root, evidence->kubelet.ca_file);
-	evidence->kubelet.serving_certificate = byoh_host_exists(root, BYOH_KUBELET_CERTIFICATES
-								       "/kubelet-server-current.pem");
-	evidence->kubelet.asks = byoh_host_exists(root, BYOH_KUBELET_CERTIFICATES "/kubelet-client.key.tmp");
+	evidence->kubelet.ca_exists =
+		evidence->kubelet.ca_file && byoh_host_exists(root, evidence->kubelet.ca_file);
+	evidence->kubelet.serving_certificate =
+		byoh_host_exists(root, BYOH_KUBELET_CERTIFICATES "/kubelet-server-current.pem");
+	evidence->kubelet.asks =
+		byoh_host_exists(root, BYOH_KUBELET_CERTIFICATES "/kubelet-client.key.tmp");
 	if (!evidence->kubelet.resolv_conf)
 		return 0;
 	evidence->kubelet.resolv_exists = read_text(evidence, evidence->kubelet.resolv_conf, &text);
@@ -298,8 +320,8 @@ int byoh_gather_kubelet(struct byoh_evidence *evidence, struct byoh_error *err)
 
 	evidence->kubelet.exists = read_text(evidence, BYOH_KUBELET_CONFIG, &text);
 	if (evidence->kubelet.exists) {
-		if (byoh_yaml_parse(byoh_buffer_text(&text), text.size, BYOH_KUBELET_CONFIG, BYOH_ERROR_CONFIG, &doc,
-				    &fault) < 0)
+		if (byoh_yaml_parse(byoh_buffer_text(&text), text.size, BYOH_KUBELET_CONFIG,
+				    BYOH_ERROR_CONFIG, &doc, &fault) < 0)
 			rc = keep(fault.message, &evidence->kubelet.fault, err);
 		else if (!(root = byoh_yaml_root(doc)) || root->type != BYOH_YAML_MAPPING)
 			rc = keep("holds no configuration", &evidence->kubelet.fault, err);
@@ -323,11 +345,13 @@ static bool is_conf(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
-	return dot && (strcmp(dot, ".conf") == 0 || strcmp(dot, ".conflist") == 0 || strcmp(dot, ".json") == 0);
+	return dot && (strcmp(dot, ".conf") == 0 || strcmp(dot, ".conflist") == 0 ||
+		       strcmp(dot, ".json") == 0);
 }
 
-static int look_for_plugin(const struct byoh_evidence *evidence, const struct byoh_yaml_node *plugin,
-			   struct byoh_cni_file *file, struct byoh_error *err)
+static int look_for_plugin(const struct byoh_evidence *evidence,
+			   const struct byoh_yaml_node *plugin, struct byoh_cni_file *file,
+			   struct byoh_error *err)
 {
 	const char *type = text_of(plugin, "type");
 	char path[BYOH_PATH_MAX];
@@ -335,10 +359,13 @@ static int look_for_plugin(const struct byoh_evidence *evidence, const struct by
 	if (!type || strchr(type, '/') || file->missing_plugin)
 		return 0;
 	snprintf(path, sizeof(path), BYOH_CNI_BIN "/%.200s", type);
-	return byoh_host_exists(evidence->host->root_fd, path) ? 0 : keep(type, &file->missing_plugin, err);
+	return byoh_host_exists(evidence->host->root_fd, path)
+		       ? 0
+		       : keep(type, &file->missing_plugin, err);
 }
 
-static int read_cni(const struct byoh_evidence *evidence, struct byoh_cni_file *file, struct byoh_error *err)
+static int read_cni(const struct byoh_evidence *evidence, struct byoh_cni_file *file,
+		    struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	CLEANUP(byoh_yaml_freep) struct byoh_yaml *doc = NULL;
@@ -350,14 +377,16 @@ static int read_cni(const struct byoh_evidence *evidence, struct byoh_cni_file *
 	snprintf(path, sizeof(path), BYOH_CNI_CONFIG "/%.200s", file->name);
 	if (!read_text(evidence, path, &text))
 		return keep("cannot be read", &file->fault, err);
-	if (byoh_yaml_parse(byoh_buffer_text(&text), text.size, file->name, BYOH_ERROR_CONFIG, &doc, &fault) < 0)
+	if (byoh_yaml_parse(byoh_buffer_text(&text), text.size, file->name, BYOH_ERROR_CONFIG, &doc,
+			    &fault) < 0)
 		return keep(fault.message, &file->fault, err);
 	plugins = byoh_yaml_get(byoh_yaml_root(doc), "plugins");
 	if (!plugins && !text_of(byoh_yaml_root(doc), "type"))
 		return keep("names no plugin", &file->fault, err);
 	if (!plugins)
 		return look_for_plugin(evidence, byoh_yaml_root(doc), file, err);
-	for (size_t i = 0; plugins->type == BYOH_YAML_SEQUENCE && i < plugins->count && rc == 0; i++)
+	for (size_t i = 0; plugins->type == BYOH_YAML_SEQUENCE && i < plugins->count && rc == 0;
+	     i++)
 		rc = look_for_plugin(evidence, plugins->items[i], file, err);
 	return rc;
 }
@@ -409,14 +438,16 @@ static void free_bio(BIO **bio)
 	BIO_free(*bio);
 }
 
-static int take_identity(const struct byoh_buffer *pem, struct byoh_kubeconfig_evidence *ret, struct byoh_error *err)
+static int take_identity(const struct byoh_buffer *pem, struct byoh_kubeconfig_evidence *ret,
+			 struct byoh_error *err)
 {
 	CLEANUP(free_bio) BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->size);
-	CLEANUP(free_certificate) X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	CLEANUP(free_certificate)
+	X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
 	char name[256];
 
-	if (!certificate || X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name,
-						      sizeof(name)) < 0)
+	if (!certificate || X509_NAME_get_text_by_NID(X509_get_subject_name(certificate),
+						      NID_commonName, name, sizeof(name)) < 0)
 		return 0;
 	return keep(name, &ret->identity, err);
 }
@@ -438,8 +469,8 @@ static int take_kubeconfig(struct byoh_kubeconfig_view *view, struct byoh_kubeco
 	else if (!ret->has_token && !ret->has_certificate)
 		rc = keep("holds neither a token nor a certificate", &ret->fault, err);
 	if (rc == 0 && ret->has_certificate) {
-		(void)byoh_certificate_times(view->certificate.data, view->certificate.size, false, &ret->not_before,
-					     &ret->not_after);
+		(void)byoh_certificate_times(view->certificate.data, view->certificate.size, false,
+					     &ret->not_before, &ret->not_after);
 		rc = take_identity(&view->certificate, ret, err);
 	}
 	ret->server = TAKE_PTR(view->server);
@@ -448,7 +479,8 @@ static int take_kubeconfig(struct byoh_kubeconfig_view *view, struct byoh_kubeco
 	return rc;
 }
 
-/* The kubelet writes its kubeconfig when it begins to ask; the certificate that it names comes with the answer. */
+/* The kubelet writes its kubeconfig when it begins to ask; the certificate that it names comes with
+ * the answer. */
 static bool is_unanswered(const struct byoh_kubeconfig_view *view)
 {
 	return view->server && !view->token && !view->certificate.size;
@@ -456,7 +488,8 @@ static bool is_unanswered(const struct byoh_kubeconfig_view *view)
 
 static void note_unanswered(struct byoh_evidence *evidence)
 {
-	evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG] = (struct byoh_kubeconfig_evidence){ 0 };
+	evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG] =
+		(struct byoh_kubeconfig_evidence){ 0 };
 	evidence->kubelet.asks = true;
 }
 
@@ -470,11 +503,13 @@ int byoh_gather_kubeconfigs(struct byoh_evidence *evidence, struct byoh_error *e
 		struct byoh_error fault = BYOH_ERROR_INIT;
 		struct stat st;
 
-		if (byoh_host_stat(evidence->host->root_fd, byoh_doctor_kubeconfig_path(i), &st, NULL) < 0)
+		if (byoh_host_stat(evidence->host->root_fd, byoh_doctor_kubeconfig_path(i), &st,
+				   NULL) < 0)
 			continue;
 		it->exists = true;
 		it->mode = st.st_mode & 07777;
-		if (byoh_kubeconfig_view_file(evidence->host->root_fd, byoh_doctor_kubeconfig_path(i), &view, &fault) < 0)
+		if (byoh_kubeconfig_view_file(evidence->host->root_fd,
+					      byoh_doctor_kubeconfig_path(i), &view, &fault) < 0)
 			rc = keep(fault.message, &it->fault, err);
 		else if (i == BYOH_DOCTOR_KUBELET_KUBECONFIG && is_unanswered(&view))
 			note_unanswered(evidence);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes, listeners, packet filters: as the host sees them, not the empty namespace that this runs in. */
+/* Routes, listeners, packet filters: as the host sees them, not the empty namespace that this runs
+ * in. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -23,8 +24,9 @@ unsigned long byoh_listener_inode(const char *text, unsigned int port)
 		unsigned int local, state;
 		unsigned long inode;
 
-		if (sscanf(line + 1, " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x %*s %*s %*s %*u %*u %lu", &local,
-			   &state, &inode) == 3 &&
+		if (sscanf(line + 1,
+			   " %*u: %*[0-9A-Fa-f]:%4x %*[0-9A-Fa-f]:%*4x %2x %*s %*s %*s %*u %*u %lu",
+			   &local, &state, &inode) == 3 &&
 		    local == port && state == TCP_LISTEN)
 			return inode;
 	}
@@ -83,7 +85,8 @@ static int find_owner(unsigned long inode, char **ret, struct byoh_error *err)
 	return 0;
 }
 
-static bool read_net(const struct byoh_evidence *evidence, const char *name, struct byoh_buffer *ret)
+static bool read_net(const struct byoh_evidence *evidence, const char *name,
+		     struct byoh_buffer *ret)
 {
 	return byoh_outside_proc_net(evidence->host->outside, name, ret, NULL) == 0;
 }
@@ -111,7 +114,8 @@ static void gather_routes(struct byoh_evidence *evidence)
 
 	evidence->net.known = read_net(evidence, "route", &ipv4);
 	(void)read_net(evidence, "ipv6_route", &ipv6);
-	evidence->net.default_route = byoh_check_default_route(byoh_buffer_text(&ipv4), byoh_buffer_text(&ipv6));
+	evidence->net.default_route =
+		byoh_check_default_route(byoh_buffer_text(&ipv4), byoh_buffer_text(&ipv6));
 }
 
 static int gather_rules(struct byoh_evidence *evidence, struct byoh_error *err)
@@ -164,14 +168,16 @@ static int gather_firewall(struct byoh_evidence *evidence, struct byoh_error *er
 	if (rc < 0 || !name)
 		return rc;
 	evidence->net.firewall = strdup(name);
-	return evidence->net.firewall ? 0 : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	return evidence->net.firewall ? 0
+				      : byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 }
 
 int byoh_gather_network(struct byoh_evidence *evidence, struct byoh_error *err)
 {
 	int rc;
 
-	if (!evidence->host->live || !evidence->host->outside || !evidence->units[BYOH_DOCTOR_KUBELET].state)
+	if (!evidence->host->live || !evidence->host->outside ||
+	    !evidence->units[BYOH_DOCTOR_KUBELET].state)
 		return 0;
 	gather_routes(evidence);
 	rc = gather_port(evidence, err);

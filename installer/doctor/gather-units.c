@@ -10,11 +10,13 @@
 #include "installer/doctor/cause.h"
 #include "installer/doctor/gather.h"
 
-#define JOURNAL_LINES "1000" /* a kubelet that refuses a flag prints its three hundred flags each time */
+#define JOURNAL_LINES                                                                              \
+	"1000" /* a kubelet that refuses a flag prints its three hundred flags each time */
 #define RECENT_SECONDS 120
 
 /*
- * The journal's text: "[   88.577974] host kubelet[238]: message", further lines of a message are indented.
+ * The journal's text: "[   88.577974] host kubelet[238]: message", further lines of a message are
+ * indented.
  */
 
 struct line {
@@ -34,7 +36,9 @@ static struct line read_line(const char *text, size_t length)
 	if (sscanf(text, "[%lf]%n", &at, &end) != 1 || !end || (size_t)end >= length)
 		return line;
 	colon = memmem(text + end, length - (size_t)end, ": ", 2);
-	bracket = colon && colon[-1] == ']' ? memrchr(text + end, '[', (size_t)(colon - text) - (size_t)end) : colon;
+	bracket = colon && colon[-1] == ']'
+			  ? memrchr(text + end, '[', (size_t)(colon - text) - (size_t)end)
+			  : colon;
 	if (!colon || !bracket)
 		return line;
 	line.at = at;
@@ -46,7 +50,8 @@ static struct line read_line(const char *text, size_t length)
 
 static bool is_start(const struct line *line)
 {
-	return line->systemd && (strncmp(line->message, "Started ", 8) == 0 || strncmp(line->message, "Starting ", 9) == 0);
+	return line->systemd && (strncmp(line->message, "Started ", 8) == 0 ||
+				 strncmp(line->message, "Starting ", 9) == 0);
 }
 
 /* Type=notify says both, one behind the other. */
@@ -59,7 +64,8 @@ static const char *find_start(const char *text, unsigned int runs)
 		size_t length = strcspn(at, "\n");
 		struct line line = read_line(at, length);
 
-		if (is_start(&line) && !(after_start && strncmp(line.message, "Started ", 8) == 0)) {
+		if (is_start(&line) &&
+		    !(after_start && strncmp(line.message, "Started ", 8) == 0)) {
 			starts[0] = starts[1];
 			starts[1] = at;
 		}
@@ -70,8 +76,8 @@ static const char *find_start(const char *text, unsigned int runs)
 	return starts[runs == 1];
 }
 
-int byoh_journal_cut(const char *text, bool failing, double now, unsigned int seconds, struct byoh_buffer *ret,
-		     struct byoh_error *err)
+int byoh_journal_cut(const char *text, bool failing, double now, unsigned int seconds,
+		     struct byoh_buffer *ret, struct byoh_error *err)
 {
 	bool recent = true;
 	int rc = 0;
@@ -97,24 +103,36 @@ static double monotonic_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int gather_log(const char *name, bool failing, struct byoh_unit_evidence *ret, struct byoh_error *err)
+static int gather_log(const char *name, bool failing, struct byoh_unit_evidence *ret,
+		      struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 }, log = { 0 };
-	const char *const argv[] = { "journalctl", "--quiet", "--no-pager", "--all", "--boot", "--output=short-monotonic",
-				     "--lines=" JOURNAL_LINES, "--unit", name, NULL };
+	const char *const argv[] = { "journalctl",
+				     "--quiet",
+				     "--no-pager",
+				     "--all",
+				     "--boot",
+				     "--output=short-monotonic",
+				     "--lines=" JOURNAL_LINES,
+				     "--unit",
+				     name,
+				     NULL };
 	bool good;
 	int rc = byoh_gather_output(argv, 120, &text, &good, err);
 
 	if (rc < 0 || !good)
 		return rc;
-	/* What a service that fails said last counts however long ago; one that runs may have got over it. */
-	rc = byoh_journal_cut(byoh_buffer_text(&text), failing, monotonic_now(), failing ? 0 : RECENT_SECONDS, &log, err);
+	/* What a service that fails said last counts however long ago; one that runs may have got
+	 * over it. */
+	rc = byoh_journal_cut(byoh_buffer_text(&text), failing, monotonic_now(),
+			      failing ? 0 : RECENT_SECONDS, &log, err);
 	if (rc == 0 && log.size)
 		ret->log = TAKE_PTR(log.data);
 	return rc;
 }
 
-static int gather_definition(const char *name, struct byoh_unit_evidence *ret, struct byoh_error *err)
+static int gather_definition(const char *name, struct byoh_unit_evidence *ret,
+			     struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	const char *const argv[] = { "systemctl", "cat", "--no-pager", "--", name, NULL };
@@ -129,11 +147,14 @@ static int gather_definition(const char *name, struct byoh_unit_evidence *ret, s
 static int gather_uptime(const char *name, struct byoh_unit_evidence *ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
-	const char *const argv[] = { "systemctl", "show", "--property=ExecMainStartTimestampMonotonic", "--value", "--",
-				     name, NULL };
+	const char *const argv[] = {
+		"systemctl", "show", "--property=ExecMainStartTimestampMonotonic", "--value", "--",
+		name,	     NULL
+	};
 	bool good;
 	int rc = byoh_gather_output(argv, 60, &text, &good, err);
-	double since = good ? strtod(byoh_buffer_text(&text), NULL) / 1e6 : 0, now = monotonic_now();
+	double since = good ? strtod(byoh_buffer_text(&text), NULL) / 1e6 : 0,
+	       now = monotonic_now();
 
 	if (since > 0 && since < now)
 		ret->up_seconds = (uint64_t)(now - since);

@@ -14,11 +14,13 @@
 
 #define RTC "/sys/class/rtc/rtc0/since_epoch"
 
-int byoh_gather_output(const char *const *argv, unsigned int seconds, struct byoh_buffer *ret, bool *ret_good,
-		       struct byoh_error *err)
+int byoh_gather_output(const char *const *argv, unsigned int seconds, struct byoh_buffer *ret,
+		       bool *ret_good, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer errors = { 0 };
-	const struct byoh_run run = { .argv = argv, .timeout_seconds = seconds, .output = ret, .errors = &errors };
+	const struct byoh_run run = {
+		.argv = argv, .timeout_seconds = seconds, .output = ret, .errors = &errors
+	};
 	int status, rc = byoh_run(&run, &status, err);
 
 	*ret_good = rc == 0 && status == 0;
@@ -48,8 +50,9 @@ static void gather_time(struct byoh_evidence *evidence, const struct byoh_state 
 	if (byoh_host_read(evidence->host->root_fd, RTC, 64, &rtc, NULL) == 0)
 		evidence->time.rtc = strtoull(byoh_buffer_text(&rtc), NULL, 10);
 	if (evidence->config && evidence->config->cluster.ca.size)
-		(void)byoh_certificate_times(evidence->config->cluster.ca.data, evidence->config->cluster.ca.size, true,
-					     &evidence->time.ca_not_before, &evidence->time.ca_not_after);
+		(void)byoh_certificate_times(
+			evidence->config->cluster.ca.data, evidence->config->cluster.ca.size, true,
+			&evidence->time.ca_not_before, &evidence->time.ca_not_after);
 }
 
 static bool is_drifted(const struct byoh_action *action)
@@ -78,7 +81,8 @@ static int add_drift(const struct byoh_gather_input *input, const struct byoh_ac
 	return rc;
 }
 
-static int gather_drift(const struct byoh_gather_input *input, struct byoh_evidence *evidence, struct byoh_error *err)
+static int gather_drift(const struct byoh_gather_input *input, struct byoh_evidence *evidence,
+			struct byoh_error *err)
 {
 	int rc = 0;
 
@@ -92,7 +96,8 @@ static int gather_drift(const struct byoh_gather_input *input, struct byoh_evide
 	return rc;
 }
 
-static int gather_own(const struct byoh_gather_input *input, struct byoh_evidence *ret, struct byoh_error *err)
+static int gather_own(const struct byoh_gather_input *input, struct byoh_evidence *ret,
+		      struct byoh_error *err)
 {
 	int rc = keep(input->state ? input->state->kubernetes : NULL, &ret->kubernetes, err);
 
@@ -103,7 +108,8 @@ static int gather_own(const struct byoh_gather_input *input, struct byoh_evidenc
 	return rc < 0 ? rc : gather_drift(input, ret, err);
 }
 
-int byoh_evidence_gather(const struct byoh_gather_input *input, struct byoh_evidence *ret, struct byoh_error *err)
+int byoh_evidence_gather(const struct byoh_gather_input *input, struct byoh_evidence *ret,
+			 struct byoh_error *err)
 {
 	static int (*const sides[])(struct byoh_evidence *evidence, struct byoh_error *err) = {
 		byoh_gather_units, byoh_gather_runtime,	    byoh_gather_kubelet, byoh_gather_cni,
@@ -119,7 +125,8 @@ int byoh_evidence_gather(const struct byoh_gather_input *input, struct byoh_evid
 	};
 	if (input->node)
 		ret->node = *input->node;
-	ret->kubeadm_join_config = byoh_host_exists(input->host->root_fd, "/run/kubeadm/kubeadm-join-config.yaml");
+	ret->kubeadm_join_config =
+		byoh_host_exists(input->host->root_fd, "/run/kubeadm/kubeadm-join-config.yaml");
 	gather_time(ret, input->state);
 	rc = gather_own(input, ret, err);
 	for (size_t i = 0; i < ARRAY_SIZE(sides) && rc == 0; i++)

@@ -7,7 +7,8 @@ static void tell_finding(const struct byoh_finding *finding, FILE *out)
 {
 	fprintf(out, "%s: %s\n", finding->cause->id, finding->what);
 	for (size_t i = 0; i < finding->evidence_count; i++)
-		fprintf(out, "  saw: %s: %s\n", finding->evidence[i].source, finding->evidence[i].text);
+		fprintf(out, "  saw: %s: %s\n", finding->evidence[i].source,
+			finding->evidence[i].text);
 	for (size_t i = 0; i < finding->remedy_count; i++)
 		fprintf(out, "  do:  %s\n", finding->remedies[i]);
 }
@@ -16,17 +17,22 @@ static const char *reach(const struct byoh_evidence *evidence)
 {
 	if (!evidence->api.asked)
 		return "the API server was not asked: this host knows none";
-	return evidence->api.failure ? "the API server could not be asked, so that what it knows is missing here" : NULL;
+	return evidence->api.failure
+		       ? "the API server could not be asked, so that what it knows is missing here"
+		       : NULL;
 }
 
-void byoh_report_doctor(const struct byoh_evidence *evidence, const struct byoh_diagnosis *diagnosis, FILE *out)
+void byoh_report_doctor(const struct byoh_evidence *evidence,
+			const struct byoh_diagnosis *diagnosis, FILE *out)
 {
-	const char *note = evidence->host->live ? reach(evidence) : "below --root only files are looked at";
+	const char *note =
+		evidence->host->live ? reach(evidence) : "below --root only files are looked at";
 
 	for (size_t i = 0; i < diagnosis->symptom_count; i++)
 		fprintf(out, "symptom: %s\n", diagnosis->symptoms[i]);
 	if (!diagnosis->count)
-		fprintf(out, "nothing is known to be wrong%s%s\n", evidence->node.node ? "; the node: " : "",
+		fprintf(out, "nothing is known to be wrong%s%s\n",
+			evidence->node.node ? "; the node: " : "",
 			evidence->node.node ? evidence->node.node : "");
 	for (size_t i = 0; i < diagnosis->count; i++) {
 		if (i == 1)
@@ -66,8 +72,9 @@ static const char *api_word(const struct byoh_api_evidence *api)
 	return api->failure ? "failed" : "answered";
 }
 
-int byoh_report_doctor_json(const struct byoh_evidence *evidence, const struct byoh_diagnosis *diagnosis,
-			    struct byoh_buffer *ret, struct byoh_error *err)
+int byoh_report_doctor_json(const struct byoh_evidence *evidence,
+			    const struct byoh_diagnosis *diagnosis, struct byoh_buffer *ret,
+			    struct byoh_error *err)
 {
 	struct byoh_json json = byoh_json_to(ret);
 
