@@ -5,6 +5,7 @@
 #include "bundle/base/cleanup.h"
 #include "installer/ledger.h"
 #include "installer/preflight/checks.h"
+#include "installer/steps/node-state.h"
 #include "installer/steps/steps-internal.h"
 
 static bool is_hex(const char *text)
@@ -130,7 +131,7 @@ static int check_mode_change(const struct byoh_plan_input *input, struct byoh_ch
 	if (input->config->join_mode != BYOH_JOIN_AGENT || !input->host->carries_release || !input->ledger)
 		return byoh_check_skip(report, "no agent is to come to a host that was installed without");
 	if (byoh_ledger_find(input->ledger, BYOH_ACTION_FILE, BYOH_UNIT_DIR "/byoh-hostagent.service") ||
-	    !byoh_host_exists(input->host->root_fd, BYOH_KUBELET_KUBECONFIG))
+	    !byoh_kubelet_is_admitted(input->host))
 		return byoh_check_pass(report, "the agent comes to no node");
 	byoh_check_remedy(report, "drain and delete the node, then byoh-install uninstall, then install anew");
 	return byoh_check_fail(report, "this host joined its cluster without an agent, and one that comes now could wipe "

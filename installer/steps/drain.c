@@ -9,6 +9,7 @@
 #include "bundle/base/cleanup.h"
 #include "installer/kubernetes-config.h"
 #include "installer/run.h"
+#include "installer/steps/node-state.h"
 
 #define KUBECTL "/usr/local/bin/kubectl"
 #define UNIT "byoh-kubectl"
@@ -17,7 +18,7 @@
 
 bool byoh_drain_is_node(const struct byoh_host *host)
 {
-	return byoh_host_exists(host->root_fd, BYOH_KUBELET_KUBECONFIG);
+	return byoh_kubelet_is_admitted(host);
 }
 
 /* As the kubelet names its node. */

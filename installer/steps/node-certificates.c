@@ -103,6 +103,16 @@ const struct byoh_node_certificate *byoh_node_certificate(const struct byoh_node
 	return NULL;
 }
 
+bool byoh_kubelet_is_admitted(const struct byoh_host *host)
+{
+	CLEANUP_KUBECONFIG_VIEW struct byoh_kubeconfig_view view = { 0 };
+
+	if (!byoh_host_exists(host->root_fd, BYOH_KUBELET_KUBECONFIG))
+		return false;
+	return byoh_kubeconfig_view_file(host->root_fd, BYOH_KUBELET_KUBECONFIG, &view, NULL) < 0 ||
+	       view.certificate.size || view.token;
+}
+
 /* The kubelet writes its kubeconfig when it begins to ask, and the file that it names when it has been answered. */
 bool byoh_kubelet_has_certificate(const struct byoh_host *host)
 {

@@ -73,6 +73,9 @@ void byoh_certificates_look(const struct byoh_host *host, const struct byoh_conf
 			    struct byoh_node_state *ret);
 /* NULL where there is none of that name. */
 const struct byoh_node_certificate *byoh_node_certificate(const struct byoh_node_state *state, const char *name);
+/* Has a cluster given this host's kubelet an identity, whether or not it still holds? Its kubeconfig is there as soon as
+ * it asks; the certificate that it names comes with the answer. One that cannot be read counts. */
+bool byoh_kubelet_is_admitted(const struct byoh_host *host);
 /* Has the kubelet a client certificate that is valid by this host's clock? Then it looks at no bootstrap token. */
 bool byoh_kubelet_has_certificate(const struct byoh_host *host);
 

@@ -101,6 +101,12 @@ static void an_agent_does_not_come_to_our_own_node(void **state)
 	preflight_expect(f, "mode-change", BYOH_CHECK_SKIPPED, "no agent");
 	f->host.carries_release = true;
 	preflight_expect(f, "mode-change", BYOH_CHECK_PASS, "no node");
+	/* a kubelet that only asks yet */
+	test_root_put(&f->root, "/etc/kubernetes/kubelet.conf",
+		      "current-context: c\ncontexts:\n- name: c\n  context: {cluster: c, user: u}\nusers:\n- name: u\n"
+		      "  user: {client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem}\n",
+		      0600);
+	preflight_expect(f, "mode-change", BYOH_CHECK_PASS, "no node");
 	test_root_put(&f->root, "/etc/kubernetes/kubelet.conf", "", 0600);
 	preflight_expect(f, "mode-change", BYOH_CHECK_FAIL, "without an agent");
 	ledger.count = 1;

@@ -179,6 +179,14 @@ static void a_node_is_drained_for_a_minor_step(void **state)
 	preflight_expect(f, "drain", BYOH_CHECK_PASS, "no node");
 	f->config.join_mode = BYOH_JOIN_AGENT;
 	preflight_expect(f, "drain", BYOH_CHECK_FAIL, NULL);
+	/* a kubelet that only asks yet */
+	test_root_put(&f->root, "/etc/kubernetes/kubelet.conf",
+		      "current-context: c\ncontexts:\n- name: c\n  context: {cluster: c, user: u}\nusers:\n- name: u\n"
+		      "  user: {client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem}\n",
+		      0600);
+	preflight_expect(f, "drain", BYOH_CHECK_PASS, "no node");
+	test_root_put(&f->root, "/var/lib/kubelet/pki/kubelet-client-current.pem", "its answer", 0600);
+	preflight_expect(f, "drain", BYOH_CHECK_FAIL, NULL);
 	assert_int_equal(unlinkat(f->root.fd, "etc/kubernetes/kubelet.conf", 0), 0);
 	preflight_expect(f, "drain", BYOH_CHECK_PASS, "no node");
 }
