@@ -80,7 +80,7 @@ bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const ch
 	BYOH_PRINTF(3, 4);
 bool byoh_finding_mend(struct byoh_finding *finding, const char *fmt, ...) BYOH_PRINTF(2, 3);
 /* This path, unit, module, parameter or image differs because of it; "*image": every one of that
- * kind. */
+ * kind, "*.swap": every path that ends so. */
 bool byoh_finding_claims(struct byoh_finding *finding, const char *subject);
 /* The last line of a unit's log with the text becomes evidence; false if there is none. */
 bool byoh_finding_quotes(struct byoh_finding *finding, const struct byoh_evidence *evidence,

@@ -177,6 +177,8 @@ static bool judge_swap(const struct byoh_evidence *evidence, struct byoh_finding
 	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
 			    "running with swap on is not supported");
 	byoh_finding_claims(finding, "/etc/fstab");
+	/* systemd makes a unit of it by itself, which is to be masked. */
+	byoh_finding_claims(finding, "*.swap");
 	byoh_finding_mend(finding, "swapoff -a");
 	return byoh_finding_mend(finding, "byoh-install repair");
 }

@@ -119,11 +119,20 @@ static bool fails(const struct byoh_evidence *evidence, const char *unit)
 	return false;
 }
 
-/* "*image": every one of that kind. */
+static bool ends_in(const char *text, const char *end)
+{
+	size_t length = strlen(text), wanted = strlen(end);
+
+	return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
+/* "*image": every one of that kind; "*.swap": every path that ends so. */
 static bool claims(const char *claim, const struct byoh_drift_evidence *drift)
 {
-	return strcmp(claim, drift->subject) == 0 ||
-	       (claim[0] == '*' && strcmp(claim + 1, drift->kind) == 0);
+	if (claim[0] != '*')
+		return strcmp(claim, drift->subject) == 0;
+	return claim[1] == '.' ? ends_in(drift->subject, claim + 1) :
+				 strcmp(claim + 1, drift->kind) == 0;
 }
 
 static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh_evidence *evidence,
@@ -146,17 +155,42 @@ static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh
 	return false;
 }
 
+/* systemd has to read its units again where one of them is put back: that is whose who took it. */
+static bool is_reload(const struct byoh_drift_evidence *drift)
+{
+	return strcmp(drift->kind, "reload") == 0;
+}
+
+/* Of the others at least one is claimed, and none is left. */
+static bool explains_reload(const struct byoh_diagnosis *diagnosis,
+			    const struct byoh_evidence *evidence)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < evidence->drift_count; i++) {
+		const struct byoh_drift_evidence *drift = &evidence->drifts[i];
+
+		if (is_reload(drift))
+			continue;
+		if (!is_claimed(diagnosis, evidence, drift))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 static const struct byoh_cause drift_cause = { .id = "drift", .breaks = BYOH_AREA_RELEASE };
 
 static void add_drift(const struct byoh_evidence *evidence, struct byoh_diagnosis *ret)
 {
 	struct byoh_finding finding = { .cause = &drift_cause };
+	bool reload_explained = explains_reload(ret, evidence);
 	size_t count = 0;
 
 	for (size_t i = 0; i < evidence->drift_count; i++) {
 		const struct byoh_drift_evidence *drift = &evidence->drifts[i];
 
-		if (is_claimed(ret, evidence, drift))
+		if (is_claimed(ret, evidence, drift) || (reload_explained && is_reload(drift)))
 			continue;
 		count++;
 		byoh_finding_saw(&finding, drift->subject,

@@ -278,6 +278,9 @@ static void swap_is_the_cause_and_not_what_comes_of_it(void **state)
 		e.api.ready = (char *)"Unknown";
 		e.api.ready_message = (char *)"Kubelet stopped posting node status.";
 		drift("swap-off", "/swap.img", "in use");
+		/* what systemd makes of it, as it is to be masked */
+		drift("link", "/etc/systemd/system/swap.img.swap", "missing");
+		drift("reload", "systemd", "to be reloaded");
 		drift("unit", "kubelet.service", "stopped");
 		names("swap-on");
 		saw("/swap.img");
@@ -872,6 +875,12 @@ static void what_nothing_explains_is_drift_or_its_last_words(void **state)
 	names("drift");
 	saw("/usr/local/bin/kubelet");
 	says_to("byoh-install repair");
+	make_node();
+	drift("reload", "systemd", "to be reloaded");
+	names("drift");
+	make_node();
+	drift("link", "/etc/systemd/system/x.swap", "missing");
+	names("drift");
 	make_node();
 	fails(BYOH_DOCTOR_KUBELET, "I1121 well\npanic: runtime error: index out of range\ngoroutine 1 [running]:\n");
 	drift("unit", "kubelet.service", "stopped");
