@@ -141,14 +141,17 @@ static void take(const struct byoh_yaml_node *item, bool ours, struct byoh_join_
 
 static void look_at(const struct byoh_yaml_node *item, const struct byoh_request_wanted *wanted, struct byoh_join_request *ret)
 {
+	struct byoh_join_request one = { 0 }, last = *ret;
 	int is = is_wanted(item, wanted);
-	struct byoh_join_request one;
 
 	if (!is)
 		return;
 	take(item, is > 0, &one);
-	if (ret->state == BYOH_REQUEST_NONE || strcmp(one.created, ret->created) > 0)
+	if (last.state == BYOH_REQUEST_NONE || strcmp(one.created, last.created) > 0) {
 		*ret = one;
+		one = last;
+	}
+	memcpy(ret->denied, one.state == BYOH_REQUEST_DENIED ? one.name : last.denied, sizeof(ret->denied));
 }
 
 int byoh_request_find(const char *text, size_t size, const struct byoh_request_wanted *wanted, struct byoh_join_request *ret,
@@ -298,7 +301,9 @@ int byoh_join_sentence(const struct byoh_join_look *look, struct byoh_buffer *re
 					  look->csr.name);
 	case BYOH_JOIN_UNAPPROVED:
 		return byoh_buffer_printf(ret, err, "join: pending; the cluster has to approve the %s's request: kubectl "
-					  "certificate approve %s", who, look->csr.name);
+					  "certificate approve %s%s%s%s", who, look->csr.name,
+					  look->csr.denied[0] ? " (" : "", look->csr.denied,
+					  look->csr.denied[0] ? ", which it made before, was denied)" : "");
 	case BYOH_JOIN_UNSIGNED:
 		return byoh_buffer_printf(ret, err, "join: pending; the %s's request %s is approved, and its certificate "
 					  "has not come yet; see the controller manager's log if it does not", who,

@@ -27,6 +27,7 @@ struct byoh_join_request {
 	char name[254];
 	char created[32]; /* RFC 3339 in UTC: compares as text */
 	char reason[256]; /* why denied or failed, as the cluster says; printable */
+	char denied[254]; /* one before it that was: kubelets ask again at once, under another name */
 };
 
 /* Which request is this host's. */

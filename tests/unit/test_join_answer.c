@@ -187,6 +187,28 @@ static void failures_have_their_words(void **state)
 	assert_true(byoh_join_may_change(look.reason));
 }
 
+/* As a kubelet asks again at once, under another name; in whichever order the list has them. */
+static void an_earlier_denial_is_told(void **state)
+{
+	static const char denied[] = "{\"conditions\": [{\"type\": \"Denied\"}]}";
+	CLEANUP_FREE char *encoded = request(NODE, NULL);
+	CLEANUP_FREE char *old = item("csr-old", "2026-01-01T00:00:00Z", USER, encoded, denied);
+	CLEANUP_FREE char *new = item("csr-new", "2026-01-02T00:00:00Z", USER, encoded, "{}");
+	const char *const lists[][2] = { { old, new }, { new, old } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		CLEANUP_FREE char *text = NULL;
+		struct byoh_join_look look = { 0 };
+
+		assert_true(asprintf(&text, "items: [%s, %s]\n", lists[i][0], lists[i][1]) > 0);
+		assert_int_equal(byoh_join_look_answer(&look, &(struct byoh_buffer){ .data = text, .size = strlen(text) },
+						       &wanted, NULL), 0);
+		says(&look, "pending", "approval",
+		     "approve csr-new (csr-old, which it made before, was denied)");
+	}
+}
+
 static void answers_have_their_words(void **state)
 {
 	static const struct {
@@ -221,6 +243,7 @@ int main(void)
 		cmocka_unit_test(only_the_own_newest_request_counts),
 		cmocka_unit_test(a_request_with_another_key_is_foreign),
 		cmocka_unit_test(failures_have_their_words),
+		cmocka_unit_test(an_earlier_denial_is_told),
 		cmocka_unit_test(answers_have_their_words),
 	};
 
