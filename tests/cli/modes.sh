@@ -121,6 +121,8 @@ view() {
 if kubectl=$(program kubectl); then
 	check "kubectl reads the bootstrap kubeconfig" view "$root/etc/kubernetes/bootstrap-kubeconfig" abcdef.0123456789abcdef
 	check "kubectl reads kube-proxy's" view "$root/etc/kubernetes/kube-proxy.kubeconfig" static-token
+	check "kubectl reads what join keeps" eval 'echo ghijkl.fedcba9876543210 >"$work/fresh" && exits 0 tool join --token-file "$work/fresh" &&
+		view "$root/etc/byoh/join.kubeconfig" ghijkl.fedcba9876543210 && view "$root/etc/kubernetes/bootstrap-kubeconfig" ghijkl.fedcba9876543210'
 else
 	skip "kubectl reads the kubeconfigs" "no kubectl has been unpacked (payloads/debian-12/build)"
 fi

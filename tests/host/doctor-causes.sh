@@ -22,11 +22,21 @@ cause() {
 }
 
 # In the machine: ids prints what doctor names, the cause first. What a service says takes its time, so it is asked
-# until it is so, and the last word counts.
+# until it is so, twice at least and for a minute, and the last word counts.
 doctor_guest='
 ids() { byoh-install doctor --json 2>/tmp/doctor.err >/tmp/doctor.json || true
 	sed -n "s/^ *\"id\": \"\(.*\)\",*$/\1/p" /tmp/doctor.json | paste -sd " "; }
-until_named() { named=; for _ in 1 2 3 4 5 6; do named=$(ids); [ "$named" != "$1" ] || return 0; echo "not yet: $named"; sleep 2; done; }
+seconds() { cut -d. -f1 /proc/uptime; }
+until_named() {
+	named= began=$(seconds)
+	for try in 1 2 3 4 5 6; do
+		named=$(ids)
+		[ "$named" != "$1" ] || return 0
+		echo "not yet: $named"
+		[ $try = 1 ] || [ $(($(seconds) - began)) -lt 60 ] || return 0
+		sleep 2
+	done
+}
 up() { for unit; do systemctl reset-failed "$unit" 2>/dev/null || true; systemctl restart "$unit"; done; }
 kubelet_runs() { until curl -sf http://127.0.0.1:10248/healthz || [ "$(systemctl is-active kubelet)" = active ]; do sleep 1; done; }
 tell() { cat /tmp/doctor.err; cat /tmp/doctor.json; }

@@ -72,6 +72,8 @@ must "a pod is created" kubectl apply -f "$here/hello.yaml"
 must "the pod runs, its image comes out of the bundle" cluster_wait_ready pod hello
 check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
 check "status finds no drift" guest_says 'joined its cluster' 'byoh-install status'
+check "kubectl reads what kubeadm found the cluster by" guest_says "https://$vm_host_address:6443" \
+	'kubectl config view --kubeconfig /etc/byoh/kubeadm-discovery.conf'
 check "a second run has nothing to do" guest_says '"join": "joined"' 'byoh-install install --json 2>/dev/null'
 
 must "it is given back" guest 'byoh-install uninstall --yes'
@@ -87,6 +89,7 @@ if [ -z "${BYOH_CHECK_FULL:-}" ]; then
 fi
 
 site_write "$host_site" agent "$(control_plane ca)" "$(control_plane token)"
+echo 'cni: {install: 10-bridge.conflist}' >>"$host_site/byoh.yaml" # no network comes from the cluster
 must "a configuration with an agent is brought" vm_copy_in "$host_site/byoh.yaml" "$host_site/token" /root/site
 must "a run installs with an agent" host_install --yes
 must "the agent asks for its certificate" cluster_wait_object csr byoh-csr-worker

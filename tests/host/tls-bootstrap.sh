@@ -6,6 +6,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/host/lib.sh
 . "$here/lib.sh"
+# shellcheck source=tests/host/doctor-causes.sh
+. "$here/doctor-causes.sh"
 
 host_begin tls-bootstrap --link
 vm_link_start
@@ -45,6 +47,12 @@ has_certificate() {
 	guest 'until [ -s /etc/kubernetes/kube-proxy.kubeconfig ]; do sleep 1; done
 		byoh-install status | grep "kube-proxy.s is valid until"
 		[ "$(stat -c %a /etc/kubernetes/kube-proxy.kubeconfig)" = 600 ]'
+}
+kubectl_reads() {
+	guest 'for file in bootstrap-kubeconfig kube-proxy.kubeconfig kubelet.conf; do
+			kubectl config view --minify --kubeconfig "/etc/kubernetes/$file" -o "jsonpath={.clusters[0].cluster.server}" |
+				grep -x "https://'"$vm_host_address"':6443"
+		done'
 }
 
 proxy_rules() {
@@ -97,6 +105,7 @@ check "its label is the one of the config" kubectl get node -l site=private -o n
 must "the host asks for kube-proxy's certificate" cluster_wait_object csr 'byoh-kube-proxy-worker-.*'
 must "status names the request, which is approved" approve_request
 check "the certificate comes" has_certificate
+check "kubectl reads every kubeconfig there" kubectl_reads
 check "its labels and taints are those of the config" eval 'is "$(of_node .metadata.labels.topology\\.kubernetes\\.io/zone)" a &&
 	is "$(of_node ".spec.taints[?(@.key==\"dedicated\")].value")" tests && is "$(of_node ".spec.taints[?(@.key==\"bare\")].effect")" PreferNoSchedule'
 check "so many pods it takes" eval 'is "$(of_node .status.capacity.pods)" 42'
@@ -113,6 +122,12 @@ check "it reaches the API server by its service address" kubectl exec hello -- \
 	sh -c 'nc -w 60 10.96.0.1 443 </dev/null'
 check "a service with the pod behind it answers, from the host and from the pod itself" service_answers
 check "status finds no drift" guest 'byoh-install status'
+check "doctor finds nothing wrong" guest 'byoh-install doctor'
+# What is seen at once and costs little; the others stand in doctor.sh.
+for id in swap-on resolv-conf-loop no-default-route; do
+	doctor_try "$id"
+done
+doctor_table
 
 must "the machine reboots" vm_reboot
 check "every unit is well after the boot" vm_booted
