@@ -1,12 +1,16 @@
 #!/bin/bash
 # The life of a node of a real control plane: installed, upgraded, rolled back, damaged and repaired, killed
 # amid an upgrade with the plug pulled, and given back. Its pod's processes live through all but the last two;
-# in the end the machine is what it was, file for file. `make check-full` drains it for one more upgrade before.
+# in the end the machine is what it was, file for file. `make check-full` drains it for one more upgrade before,
+# to the next minor release of Kubernetes.
+#
+#   LIFECYCLE="releases repair plug drain"   these parts alone; installed and given back it is in any case
 # shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/host/lib.sh
 . "$here/lib.sh"
+parts=${LIFECYCLE:-releases repair plug${BYOH_CHECK_FULL:+ drain}}
 
 # Things of an operator's that the installer has to change, and to give back.
 operator_things() {
@@ -207,12 +211,13 @@ pod_runs() {
 	guest 'until ctr -n k8s.io tasks ls | grep -c RUNNING | grep -qx 2; do sleep 1; done'
 }
 
-# Who runs a bare pod would lose it.
-drain_refuses() {
-	local code=0
-	tool drain-refused './next.run --yes --drain' >"$vm_dir/refused" || code=$?
+# refused TEXT OPTION...    nothing is changed, and that is said
+refused() {
+	local code=0 text=$1
+	shift
+	tool minor-refused "./minor.run --yes $*" >"$vm_dir/refused" || code=$?
 	cat "$vm_dir/refused"
-	[ "$code" = 4 ] && grep -q 'default/hello' "$vm_dir/refused" && takes_pods && is_first
+	[ "$code" = 4 ] && grep -q -- "$text" "$vm_dir/refused" && takes_pods
 }
 
 takes_pods() {
@@ -264,9 +269,63 @@ no_warning() {
 	! grep -i warning "$host_top/build/logs/lifecycle-uninstall.log"
 }
 
+part_releases() {
+	must "the next release's run upgrades" tool upgrade './next.run --yes'
+	check "it is the next release, with no drift" is_next
+	check "services run the next release's programs" runs_other_programs
+	check "the pod's processes live on" same_pod_processes
+	check "the node goes on being Ready" node_renews
+
+	must "rollback goes back" tool rollback 'byoh-install rollback --yes'
+	check "it is the first release, with no drift" is_first
+	check "services run the first release's programs" runs_release "$programs"
+	check "the pod's processes live on after the rollback" same_pod_processes
+	check "the node goes on being Ready after the rollback" node_renews
+}
+
+part_repair() {
+	whole=$(contents)
+	must "the node is damaged" damage
+	check "status names the damage, and nothing else" damage_is_seen
+	must "repair succeeds" tool repair 'byoh-install repair'
+	check "exactly that is mended" is_mended
+	check "the pod's processes live on after the repair" same_pod_processes
+	check "the node goes on being Ready after the repair" node_renews
+}
+
+part_plug() {
+	must "an upgrade is killed amid its changes" kill_upgrade
+	must "the plug is pulled, and the machine boots" pull_the_plug
+	check "every unit is well after the boot" vm_booted
+	check "the boot settled it before containerd started" settled_first
+	check "it is the first release again, with no drift" is_first
+	check "services run the first release's programs after the boot" runs_release "$programs"
+	check "the node is Ready after the boot" node_renews
+	check "the pod is started again" pod_runs
+}
+
+# The bytes are those of the next release, and the API server stays what it is: it has to be said that it need
+# not be newer.
+part_drain() {
+	local unasked="--ignore-preflight-errors api-version"
+	check "a minor release is refused without a drain" refused "is a minor step" "$unasked"
+	check "a kubelet newer than its API server is refused" refused "is newer than the API server" --drain
+	check "a drain refuses a pod that nobody would make again" refused default/hello "$unasked" --drain
+	check "nothing was changed" is_first
+	must "another pod has a controller" replace_pod
+	must "a minor release upgrades a node that it drains" tool drain "./minor.run --yes $unasked --drain"
+	check "its pod was evicted" was_evicted
+	check "it takes pods again" takes_pods
+	check "it is the next release, with no drift, after the drain" is_next
+	check "the node is Ready after the drain" node_renews
+}
+
 host_begin lifecycle --link
 next_run=${BYOH_NEXT_RUN:-$("$vm_scripts/pack" --quick --next)}
 cp --reflink=auto "$next_run" "$host_site/next.run"
+if [[ " $parts " == *" drain "* ]]; then
+	cp --reflink=auto "$("$vm_scripts/pack" --quick --minor)" "$host_site/minor.run"
+fi
 vm_link_start
 must "a control plane starts" control_plane start "$vm_host_address"
 site_write "$host_site" tlsBootstrap "$(control_plane ca)" "$(control_plane token)"
@@ -284,46 +343,10 @@ must "swap is off" guest 'test "$(wc -l </proc/swaps)" = 1'
 processes=$(pod_processes)
 programs=$(running_programs)
 
-must "the next release's run upgrades" tool upgrade './next.run --yes'
-check "it is the next release, with no drift" is_next
-check "services run the next release's programs" runs_other_programs
-check "the pod's processes live on" same_pod_processes
-check "the node goes on being Ready" node_renews
-
-must "rollback goes back" tool rollback 'byoh-install rollback --yes'
-check "it is the first release, with no drift" is_first
-check "services run the first release's programs" runs_release "$programs"
-check "the pod's processes live on after the rollback" same_pod_processes
-check "the node goes on being Ready after the rollback" node_renews
-
-whole=$(contents)
-must "the node is damaged" damage
-check "status names the damage, and nothing else" damage_is_seen
-must "repair succeeds" tool repair 'byoh-install repair'
-check "exactly that is mended" is_mended
-check "the pod's processes live on after the repair" same_pod_processes
-check "the node goes on being Ready after the repair" node_renews
-
-must "an upgrade is killed amid its changes" kill_upgrade
-must "the plug is pulled, and the machine boots" pull_the_plug
-check "every unit is well after the boot" vm_booted
-check "the boot settled it before containerd started" settled_first
-check "it is the first release again, with no drift" is_first
-check "services run the first release's programs after the boot" runs_release "$programs"
-check "the node is Ready after the boot" node_renews
-check "the pod is started again" pod_runs
-
-if [ -n "${BYOH_CHECK_FULL:-}" ]; then
-	check "a drain refuses a pod that nobody would make again, and nothing changes" drain_refuses
-	must "another pod has a controller" replace_pod
-	must "the next release upgrades a node that it drains" tool drain './next.run --yes --drain'
-	check "its pod was evicted" was_evicted
-	check "it takes pods again" takes_pods
-	check "it is the next release, with no drift, after the drain" is_next
-	check "the node is Ready after the drain" node_renews
-else
-	echo "LEFT lifecycle: an upgrade that drains the node (BYOH_CHECK_FULL=1 tests/host/run lifecycle)"
-fi
+for part in $parts; do
+	"part_$part"
+done
+[[ " $parts " == *" drain "* ]] || echo "LEFT lifecycle: an upgrade that drains the node (LIFECYCLE=drain tests/host/run lifecycle)"
 
 must "uninstall succeeds" tool uninstall 'byoh-install uninstall --yes'
 check "without a warning" no_warning
