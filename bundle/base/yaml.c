@@ -9,6 +9,7 @@
 #include <yaml.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/yaml-flat.h"
 
 /* A config has hundreds of nodes and a cluster's list of pods some hundred thousand; more is an attack. */
 #define MAX_NODES 4000000
@@ -295,6 +296,11 @@ int byoh_yaml_parse(const char *text, size_t size, const char *name, enum byoh_e
 	if (size > BYOH_YAML_MAX_SIZE)
 		return byoh_fail(err, kind, EFBIG, "%s: larger than %zu MiB", name,
 				 BYOH_YAML_MAX_SIZE >> 20);
+	doc->root = byoh_yaml_read_flat(text, size);
+	if (doc->root) {
+		*ret = TAKE_PTR(doc);
+		return 0;
+	}
 	if (!yaml_parser_initialize(&reader.parser))
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
