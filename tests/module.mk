@@ -33,13 +33,16 @@ tests/fault/replay-log.sources := tests/fault/replay-log.c
 tests/fault/plug-snapshot.sources := tests/fault/plug-snapshot.c tests/unit/tree-snapshot.c
 tests/fault/plug-snapshot.libraries := $(TEST_LIBRARIES)
 
-# What kills and fails system calls, what that is tried on, and what compares the trees afterwards.
-FAULT_PROGRAMS := inject subject snapshot
+# What kills and fails system calls, what that is tried on, what compares the trees afterwards, and what does
+# so at point after point.
+FAULT_PROGRAMS := inject subject snapshot sweep
 TEST_PROGRAMS += $(FAULT_PROGRAMS:%=tests/fault/%)
 tests/fault/inject.sources := tests/fault/inject.c tests/fault/changing-calls.c
 tests/fault/subject.sources := tests/fault/subject.c
-tests/fault/snapshot.sources := tests/fault/snapshot.c tests/unit/tree-snapshot.c
+tests/fault/snapshot.sources := tests/fault/snapshot.c tests/fault/listing.c tests/unit/tree-snapshot.c
 tests/fault/snapshot.libraries := $(TEST_LIBRARIES)
+tests/fault/sweep.sources := tests/fault/sweep.c tests/fault/copy-tree.c tests/fault/listing.c tests/unit/tree-snapshot.c
+tests/fault/sweep.libraries := $(TEST_LIBRARIES)
 
 # Tests that keep a processor busy run side by side; a machine keeps both.
 JOBS := --jobs $(shell nproc)

@@ -35,7 +35,7 @@
 
 struct thread {
 	pid_t id;
-	bool inside; /* a call that was counted */
+	bool inside; /* a call that was counted, and may have to be waited for */
 };
 
 struct injection {
@@ -160,6 +160,13 @@ static void note_call(struct injection *injection, const struct changing_call *r
 		snprintf(injection->hit, sizeof(injection->hit), "%" PRIu64 " %s", injection->count, text);
 }
 
+/* The one call has failed, and nobody asks how many come after it. */
+static bool is_over(const struct injection *injection)
+{
+	return injection->hit[0] && injection->count >= injection->fail_at && injection->kill_at == NEVER &&
+	       injection->from == NEVER && !injection->list && !injection->count_path;
+}
+
 /* A thread is about to make a call of the table. Will it? */
 static bool on_call(struct injection *injection, struct thread *thread)
 {
@@ -168,6 +175,8 @@ static bool on_call(struct injection *injection, struct thread *thread)
 	const struct changing_call *row;
 	bool due;
 
+	if (is_over(injection))
+		return true;
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, thread->id, (void *)sizeof(info), &info) <= 0)
 		return true;
 	call.number = (long)info.seccomp.nr;
@@ -183,7 +192,7 @@ static bool on_call(struct injection *injection, struct thread *thread)
 	injection->count++;
 	due = is_due(injection, row, &call);
 	note_call(injection, row, &call, due);
-	thread->inside = !due;
+	thread->inside = !due && injection->kill_at != NEVER;
 	injection->ending = injection->count == injection->kill_at;
 	if (due)
 		skip_call(thread->id, -(long)injection->error);
