@@ -18,6 +18,7 @@ struct byoh_bundle {
 	struct byoh_digest id;
 	struct byoh_manifest *manifest;
 	struct byoh_index *index;
+	struct byoh_bundle *base; /* what a delta builds on; NULL: nothing, or not known yet */
 };
 
 /* Where the payload's first byte lies in the file. */
@@ -45,10 +46,5 @@ BYOH_MUST_CHECK int byoh_block_read(struct byoh_bundle *bundle, const struct byo
 				    void *ret, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_block_check(const struct byoh_bundle *bundle, const struct byoh_frame *frame,
 				     uint64_t block, const void *bytes, struct byoh_error *err);
-
-/* byoh_bundle_unpack for chosen frames only; wanted NULL means all. */
-BYOH_MUST_CHECK int byoh_bundle_unpack_frames(struct byoh_bundle *bundle,
-					      const struct byoh_unpack *unpack, const bool *wanted,
-					      struct byoh_error *err);
 
 #endif

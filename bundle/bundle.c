@@ -190,6 +190,7 @@ void byoh_bundle_free(struct byoh_bundle *bundle)
 	byoh_buffer_release(&bundle->header);
 	byoh_manifest_free(bundle->manifest);
 	byoh_index_free(bundle->index);
+	byoh_bundle_free(bundle->base);
 	free(bundle->name);
 	free(bundle);
 }
@@ -341,6 +342,8 @@ static int check_agreement(const struct byoh_bundle *bundle, struct byoh_error *
 
 	if (needs_base == byoh_digest_is_zero(&index->base_id))
 		return damaged(err, "superblock and index disagree about a base release");
+	if (!byoh_digest_equal(&manifest->base_id, &index->base_id))
+		return damaged(err, "manifest and index name different base releases");
 	if (!byoh_digest_is_zero(&manifest->executable_digest) &&
 	    (!tool || tool->type != BYOH_FILE_REGULAR || tool->size != manifest->executable_size ||
 	     !byoh_digest_equal(&tool->digest, &manifest->executable_digest)))

@@ -86,11 +86,29 @@ struct byoh_unpack {
 	void *context;
 	struct byoh_progress progress;
 	unsigned int threads; /* decoders; 0: by cores and memory */
+	/* The rest may be left out. One a frame: whether any file of it is asked for; the others are read for
+	 * `stored` alone, or not at all. Whole files: all frames of one, or none. */
+	const bool *decode;
+	/* Where the file's bytes begin in what open gave; without it at 0. */
+	uint64_t (*place)(void *context, const struct byoh_file *file);
+	bool check_digests; /* of all files; those that build on a base are checked in any case */
+	int scratch_fd;	    /* a folder on a disk: what a delta builds on is unpacked there, into files without names */
 };
 
-/* One sequential read of the payload: check, decode, write. Directories and links are the caller's. */
+/* One sequential read of the payload: check, decode, write. Directories and links are the caller's. A delta needs
+ * its base (byoh_bundle_set_base) for its prefixed frames. */
 BYOH_MUST_CHECK int byoh_bundle_unpack(struct byoh_bundle *bundle, const struct byoh_unpack *unpack,
 				       struct byoh_error *err);
+
+/* Does it hold only what a base release has not? Its signature, index and blocks can be checked all the same. */
+bool byoh_bundle_is_delta(const struct byoh_bundle *bundle);
+/* The release that a delta builds on, or another one with the same files, authenticated; the delta's on success.
+ * -ESTALE (BYOH_ERROR_PREFLIGHT) where it lacks a file, which is named. */
+BYOH_MUST_CHECK int byoh_bundle_set_base(struct byoh_bundle *bundle, struct byoh_bundle *base,
+					 struct byoh_error *err);
+const struct byoh_bundle *byoh_bundle_base(const struct byoh_bundle *bundle);
+/* Fails, and says to take a full one. */
+BYOH_MUST_CHECK int byoh_bundle_lacks_base(const struct byoh_bundle *bundle, struct byoh_error *err);
 
 /* The bytes of one regular file, decoded into memory (small files: the SBOM); -EFBIG over max. */
 BYOH_MUST_CHECK int byoh_bundle_read(struct byoh_bundle *bundle, const char *path, size_t max,

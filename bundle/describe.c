@@ -73,6 +73,11 @@ static int describe_text(const struct byoh_bundle *bundle, struct byoh_buffer *r
 			       byoh_format_size(byoh_bundle_size(bundle), size),
 			       byoh_format_size(manifest->space, space),
 			       (unsigned long long)manifest->inodes));
+	if (byoh_bundle_is_delta(bundle)) {
+		byoh_digest_hex(&manifest->base_id, hex);
+		TRY(byoh_buffer_printf(ret, err, "delta       only what %s %s has not\nbase        %s\n",
+				       manifest->base_name, manifest->base_version, hex));
+	}
 	TRY(byoh_buffer_add_string(ret, "signatures\n", err));
 	TRY(describe_signers(bundle, ret, err));
 	TRY(byoh_buffer_add_string(ret, "contents\n", err));
@@ -85,6 +90,18 @@ static void add_hex(struct byoh_json *json, const char *key, const struct byoh_d
 
 	byoh_digest_hex(digest, hex);
 	byoh_json_field_string(json, key, hex);
+}
+
+void byoh_describe_base(const struct byoh_manifest *manifest, struct byoh_json *json)
+{
+	if (byoh_digest_is_zero(&manifest->base_id))
+		return;
+	byoh_json_key(json, "base");
+	byoh_json_begin_object(json);
+	add_hex(json, "id", &manifest->base_id);
+	byoh_json_field_string(json, "name", manifest->base_name);
+	byoh_json_field_string(json, "version", manifest->base_version);
+	byoh_json_end_object(json);
 }
 
 static int add_signatures(const struct byoh_bundle *bundle, struct byoh_json *json, struct byoh_error *err)
@@ -162,6 +179,7 @@ static int describe_json(const struct byoh_bundle *bundle, struct byoh_buffer *r
 	byoh_json_field_u64(&json, "inodes", manifest->inodes);
 	byoh_json_field_u64(&json, "frames", index->frame_count);
 	byoh_json_field_u64(&json, "window", manifest->largest_window);
+	byoh_describe_base(manifest, &json);
 	TRY(add_signatures(bundle, &json, err));
 	add_components(manifest, &json);
 	add_images(manifest, &json);

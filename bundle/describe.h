@@ -26,4 +26,8 @@ BYOH_MUST_CHECK int byoh_describe_signatures(const struct byoh_bundle *bundle,
 					     struct byoh_buffer *ret, size_t *ret_broken,
 					     struct byoh_error *err);
 
+/* The key "base" of an object, where the bundle is a delta. */
+struct byoh_json;
+void byoh_describe_base(const struct byoh_manifest *manifest, struct byoh_json *json);
+
 #endif

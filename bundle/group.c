@@ -226,8 +226,10 @@ int byoh_group_files(const struct byoh_tree *tree, struct byoh_groups *ret, stru
 
 void byoh_groups_release(struct byoh_groups *groups)
 {
-	for (size_t i = 0; i < groups->count; i++)
+	for (size_t i = 0; i < groups->count; i++) {
 		free(groups->items[i].entries);
+		free(groups->items[i].extents);
+	}
 	free(groups->items);
 	*groups = (struct byoh_groups){0};
 }

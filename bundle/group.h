@@ -9,11 +9,21 @@
 
 #include "bundle/tree.h"
 
+/* Of the one file of a group that is too large for a frame. */
+struct byoh_piece {
+	uint64_t offset, size; /* size 0: the group has whole files */
+	struct byoh_digest digest; /* of the whole file */
+};
+
 struct byoh_group {
 	size_t count;
 	const struct byoh_tree_entry **entries; /* regular files, in the order they are packed */
 	uint64_t size;				/* bytes */
 	bool compressed;			/* already compressed: no effort is worth it */
+	bool same;				/* the prefix has all of it */
+	struct byoh_piece piece;
+	size_t extent_count; /* 0: no prefix */
+	struct byoh_base_extent *extents;
 };
 
 struct byoh_groups {

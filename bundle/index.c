@@ -358,3 +358,14 @@ const struct byoh_file *byoh_index_find(const struct byoh_index *index, const ch
 {
 	return bsearch(path, index->files, index->file_count, sizeof(*index->files), compare_path);
 }
+
+void byoh_index_mark_frames(const struct byoh_index *index, const struct byoh_file *file, bool *frames)
+{
+	for (size_t i = 0; i < index->frame_count; i++) {
+		const struct byoh_frame *frame = &index->frames[i];
+
+		if (file->plain_offset < frame->plain_offset + frame->plain_size &&
+		    frame->plain_offset < file->plain_offset + file->size)
+			frames[i] = true;
+	}
+}

@@ -3,6 +3,7 @@
 #ifndef BYOH_BUNDLE_INDEX_H
 #define BYOH_BUNDLE_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -72,5 +73,9 @@ void byoh_index_freep(struct byoh_index **index);
 
 /* The file at a clean path, or NULL. */
 const struct byoh_file *byoh_index_find(const struct byoh_index *index, const char *path);
+/* Bytes of a base's files that unpacking all of a delta needs for a while; 0 of a full bundle. */
+uint64_t byoh_index_base_space(const struct byoh_index *index);
+/* Sets frames[i] for each frame that holds bytes of the file. */
+void byoh_index_mark_frames(const struct byoh_index *index, const struct byoh_file *file, bool *frames);
 
 #endif

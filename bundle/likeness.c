@@ -88,14 +88,19 @@ static void sort_distinct(struct byoh_likeness *likeness)
 	likeness->count = kept + 1;
 }
 
+static void fill_gear(uint64_t gear[256])
+{
+	for (size_t i = 0; i < 256; i++)
+		gear[i] = mix(i);
+}
+
 static int sample_file(struct byoh_likeness *likeness, int fd, struct byoh_error *err)
 {
 	CLEANUP_FREE unsigned char *bytes = malloc(READ_SIZE);
 	uint64_t gear[256], hash = 0;
 	ssize_t n;
 
-	for (size_t i = 0; i < 256; i++)
-		gear[i] = mix(i);
+	fill_gear(gear);
 	if (!bytes)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	while ((n = read(fd, bytes, READ_SIZE)) > 0)
@@ -123,6 +128,21 @@ int byoh_likeness_of_file(const char *path, struct byoh_likeness **ret, struct b
 		byoh_likeness_free(likeness);
 		return byoh_error_wrap(err, r, "%s", path);
 	}
+	*ret = likeness;
+	return 0;
+}
+
+int byoh_likeness_of_bytes(const void *bytes, size_t size, struct byoh_likeness **ret, struct byoh_error *err)
+{
+	struct byoh_likeness *likeness = calloc(1, sizeof(*likeness));
+	uint64_t gear[256], hash = 0;
+
+	fill_gear(gear);
+	if (!likeness || sample_bytes(likeness, gear, bytes, size, &hash) < 0) {
+		byoh_likeness_free(likeness);
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	}
+	sort_distinct(likeness);
 	*ret = likeness;
 	return 0;
 }

@@ -170,6 +170,26 @@ static int read_images(const struct reader *in, const struct byoh_yaml_node *roo
 	return r;
 }
 
+static int read_base(const struct reader *in, const struct byoh_yaml_node *root, struct byoh_manifest *ret)
+{
+	static const char *const keys[] = { "id", "name", "version", NULL };
+	const struct byoh_yaml_node *map = NULL;
+	int r = byoh_yaml_read_node(in->doc, root, "base", BYOH_YAML_MAPPING, false, &map, in->err);
+
+	if (r < 0 || !map)
+		return r;
+	r = only(in, map, keys);
+	if (r == 0)
+		r = read_digest(in, map, "id", "", &ret->base_id);
+	if (r == 0)
+		r = copy_string(in, map, "name", true, &ret->base_name);
+	if (r == 0)
+		r = copy_string(in, map, "version", true, &ret->base_version);
+	if (r == 0 && byoh_digest_is_zero(&ret->base_id))
+		return byoh_yaml_fail(in->doc, map, in->err, "the base's id is none");
+	return r;
+}
+
 /* {size, sha256}; *ret_size may be NULL, then only the digest is expected. */
 static int read_part(const struct reader *in, const struct byoh_yaml_node *root, const char *key,
 		     bool required, uint64_t *ret_size, struct byoh_digest *ret_digest)
@@ -227,7 +247,7 @@ static int read_identity(const struct reader *in, const struct byoh_yaml_node *r
 {
 	static const char *const keys[] = { "format", "name",	 "version",    "epoch", "arch",
 					    "built",  "kubernetes", "index",   "payload", "executable",
-					    "sbom",   "needs",	 "components", "images", NULL };
+					    "sbom",   "needs",	 "components", "images", "base", NULL };
 	const char *format = NULL;
 	int r = byoh_yaml_read_string(in->doc, root, "format", true, &format, in->err);
 
@@ -267,6 +287,8 @@ static int read_manifest(const struct reader *in, const struct byoh_yaml_node *r
 		r = read_part(in, root, "sbom", false, NULL, &ret->sbom_digest);
 	if (r == 0)
 		r = read_needs(in, root, ret);
+	if (r == 0)
+		r = read_base(in, root, ret);
 	if (r == 0)
 		r = read_components(in, root, ret);
 	if (r == 0)
@@ -344,6 +366,18 @@ static void write_image(struct byoh_json *json, const struct byoh_image *image)
 	byoh_json_end_object(json);
 }
 
+static void write_base(struct byoh_json *json, const struct byoh_manifest *manifest)
+{
+	if (byoh_digest_is_zero(&manifest->base_id))
+		return;
+	byoh_json_key(json, "base");
+	byoh_json_begin_object(json);
+	write_hex(json, "id", &manifest->base_id);
+	byoh_json_field_string(json, "name", manifest->base_name);
+	byoh_json_field_string(json, "version", manifest->base_version);
+	byoh_json_end_object(json);
+}
+
 static void write_part(struct byoh_json *json, const char *key, const uint64_t *size,
 		       const struct byoh_digest *digest)
 {
@@ -386,6 +420,7 @@ int byoh_manifest_write(const struct byoh_manifest *manifest, struct byoh_buffer
 	if (manifest->kubernetes)
 		byoh_json_field_string(&json, "kubernetes", manifest->kubernetes);
 	byoh_json_field_u64(&json, "built", manifest->built);
+	write_base(&json, manifest);
 	write_parts(&json, manifest);
 	byoh_json_key(&json, "components");
 	byoh_json_begin_array(&json);
@@ -423,6 +458,8 @@ void byoh_manifest_free(struct byoh_manifest *manifest)
 	free(manifest->version);
 	free(manifest->arch);
 	free(manifest->kubernetes);
+	free(manifest->base_name);
+	free(manifest->base_version);
 	free(manifest);
 }
 

@@ -37,6 +37,8 @@ struct byoh_image {
 
 struct byoh_manifest {
 	char *name, *version, *arch;
+	struct byoh_digest base_id; /* the release that a delta builds on; zero: a full bundle */
+	char *base_name, *base_version;
 	char *kubernetes;	 /* "v1.34.1", or NULL: a bundle of nothing but files */
 	uint64_t epoch;		 /* rollback floor */
 	uint64_t built;		 /* seconds since 1970; information, never a decision */

@@ -21,6 +21,7 @@
 #define READ_SIZE ((size_t)1 << 20)
 #define WINDOW_LOG_MAX 27
 #define WINDOW_LOG_MIN 17
+#define TAR_BLOCK 512
 #define TAR_OVERHEAD ((uint64_t)2048) /* a file's headers and padding, at most, for ordinary names */
 
 struct writer {
@@ -28,6 +29,7 @@ struct writer {
 	struct byoh_packed_frame *frame;
 	ZSTD_CCtx *zstd;
 	unsigned char *output, *input;
+	struct byoh_prefix prefix;
 	bool dropping; /* libarchive's end mark is not wanted in the middle of the stream */
 	int failure;
 	struct byoh_error *err;
@@ -36,6 +38,7 @@ struct writer {
 static void release_writer(struct writer *writer)
 {
 	ZSTD_freeCCtx(writer->zstd);
+	byoh_prefix_release(&writer->prefix);
 	free(writer->output);
 	free(writer->input);
 }
@@ -125,6 +128,24 @@ static bool is_cancelled(const struct writer *writer)
 	return cancel && atomic_load(cancel);
 }
 
+/* Some of the bytes behind fd's offset, at most left, into the input. */
+static ssize_t read_input(struct writer *writer, int fd, uint64_t left, const char *name)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, writer->input, left < READ_SIZE ? (size_t)left : READ_SIZE);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return byoh_fail_errno(writer->err, "cannot read %s", name);
+	if (n == 0)
+		return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENODATA, "%s became shorter while it was packed",
+				 name);
+	if (is_cancelled(writer))
+		return byoh_fail(writer->err, BYOH_ERROR_INTERRUPTED, EINTR, "interrupted");
+	return n;
+}
+
 static int write_bytes(struct writer *writer, struct archive *tar, const struct byoh_tree_entry *from,
 		       struct byoh_digest *ret)
 {
@@ -137,17 +158,10 @@ static int write_bytes(struct writer *writer, struct archive *tar, const struct 
 	if (!hasher)
 		return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	while (left) {
-		ssize_t n = read(fd, writer->input, left < READ_SIZE ? (size_t)left : READ_SIZE);
+		ssize_t n = read_input(writer, fd, left, from->source);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return byoh_fail_errno(writer->err, "cannot read %s", from->source);
-		if (n == 0)
-			return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENODATA,
-					 "%s became shorter while it was packed", from->source);
-		if (is_cancelled(writer))
-			return byoh_fail(writer->err, BYOH_ERROR_INTERRUPTED, EINTR, "interrupted");
+			return (int)n;
 		byoh_hasher_add(hasher, writer->input, (size_t)n);
 		if (archive_write_data(tar, writer->input, (size_t)n) != n)
 			return tar_failed(writer, tar, from->path);
@@ -169,6 +183,38 @@ static int write_file(struct writer *writer, struct archive *tar, const struct b
 	return write_bytes(writer, tar, entry, &file->digest);
 }
 
+/* libarchive knows whole entries only: of a piece it writes the header, where that belongs to it. */
+static int write_piece(struct writer *writer, struct archive *tar, const struct byoh_group *group)
+{
+	const struct byoh_tree_entry *entry = group->entries[0];
+	uint64_t left = group->piece.size, end = group->piece.offset + left;
+	CLEANUP_FD int fd = open(entry->source, O_RDONLY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0 || lseek(fd, (off_t)group->piece.offset, SEEK_SET) < 0)
+		return byoh_fail_errno(writer->err, "cannot open %s", entry->source);
+	if (!group->piece.offset) {
+		r = write_header(writer, tar, entry);
+		writer->frame->files[writer->frame->file_count++] =
+			(struct byoh_packed_file){ entry, writer->frame->plain_size, group->piece.digest };
+	}
+	while (left && r == 0) {
+		ssize_t n = read_input(writer, fd, left, entry->source);
+
+		if (n < 0)
+			return (int)n;
+		if (take_tar(tar, writer, writer->input, (size_t)n) < 0)
+			return writer->failure;
+		left -= (uint64_t)n;
+	}
+	memset(writer->input, 0, TAR_BLOCK);
+	if (r == 0 && end == entry->size && entry->size % TAR_BLOCK &&
+	    take_tar(tar, writer, writer->input, TAR_BLOCK - (size_t)(entry->size % TAR_BLOCK)) < 0)
+		return writer->failure;
+	writer->dropping = true; /* libarchive takes the entry to be cut short, and would fill it up */
+	return r;
+}
+
 static int write_entries(struct writer *writer, struct archive *tar)
 {
 	const struct byoh_tree *tree = writer->job->pack->tree;
@@ -177,6 +223,8 @@ static int write_entries(struct writer *writer, struct archive *tar)
 	for (size_t i = 0; writer->job->first && i < tree->entry_count && r == 0; i++)
 		if (tree->entries[i].type != BYOH_FILE_REGULAR)
 			r = write_header(writer, tar, &tree->entries[i]);
+	if (writer->job->group->piece.size)
+		return r < 0 ? r : write_piece(writer, tar, writer->job->group);
 	for (size_t i = 0; i < writer->job->group->count && r == 0; i++)
 		r = write_file(writer, tar, writer->job->group->entries[i]);
 	/* Padding behind the last file is written now, before the end mark may be dropped. */
@@ -216,7 +264,7 @@ static int write_tar(struct writer *writer)
 	    archive_write_open(tar, writer, NULL, take_tar, NULL) != ARCHIVE_OK)
 		return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENOMEM, "cannot write a tar");
 	r = write_entries(writer, tar);
-	writer->dropping = r < 0 || !writer->job->last;
+	writer->dropping |= r < 0 || !writer->job->last;
 	if (archive_write_close(tar) != ARCHIVE_OK && r == 0)
 		return tar_failed(writer, tar, "tar");
 	return r;
@@ -235,7 +283,7 @@ static unsigned int window_for(uint64_t size)
 static int set_up_zstd(struct writer *writer)
 {
 	const struct byoh_group *group = writer->job->group;
-	int level = group->compressed ? 1 : writer->job->pack->level;
+	int level = group->compressed || group->same ? 1 : writer->job->pack->level;
 	uint64_t size = group->size + (group->count + writer->job->pack->tree->entry_count) * TAR_OVERHEAD;
 	const struct {
 		ZSTD_cParameter parameter;
@@ -259,6 +307,23 @@ static int set_up_zstd(struct writer *writer)
 			return byoh_fail(writer->err, BYOH_ERROR_USAGE, EINVAL,
 					 "zstd refuses the compression level %d", level);
 	return 0;
+}
+
+/* What the reader will lay in front of the frame, too. */
+static int lay_prefix(struct writer *writer)
+{
+	const struct byoh_group *group = writer->job->group;
+	int r;
+
+	if (!group->extent_count)
+		return 0;
+	r = byoh_base_files_map(writer->job->base_files, group->extents, group->extent_count, &writer->prefix,
+				writer->err);
+	if (r == 0)
+		r = byoh_digest_of(writer->prefix.bytes, writer->prefix.size, &writer->frame->prefix, writer->err);
+	if (r == 0 && ZSTD_isError(ZSTD_CCtx_refPrefix(writer->zstd, writer->prefix.bytes, writer->prefix.size)))
+		return byoh_fail(writer->err, BYOH_ERROR_SYSTEM, ENOMEM, "zstd refuses the prefix");
+	return r;
 }
 
 static int open_scratch(const struct byoh_pack *pack, int *ret, struct byoh_error *err)
@@ -308,6 +373,8 @@ int byoh_pack_frame(const struct byoh_frame_job *job, struct byoh_packed_frame *
 	r = open_scratch(job->pack, &ret->fd, err);
 	if (r == 0)
 		r = set_up_zstd(&writer);
+	if (r == 0)
+		r = lay_prefix(&writer);
 	if (r == 0)
 		r = write_tar(&writer);
 	if (r == 0)

@@ -3,6 +3,7 @@
 #ifndef BYOH_BUNDLE_PACK_FRAME_H
 #define BYOH_BUNDLE_PACK_FRAME_H
 
+#include "bundle/base-files.h"
 #include "bundle/group.h"
 #include "bundle/pack.h"
 
@@ -20,11 +21,13 @@ struct byoh_packed_frame {
 	size_t block_count, file_count;
 	struct byoh_digest *blocks;
 	struct byoh_packed_file *files;
+	struct byoh_digest prefix; /* of a group with extents */
 };
 
 struct byoh_frame_job {
 	const struct byoh_pack *pack;
 	const struct byoh_group *group;
+	const struct byoh_base_files *base_files; /* where any group has extents */
 	bool first; /* directories and links stand in front of the first frame's files */
 	bool last;  /* the tar's end mark stands behind the last frame's files */
 	void (*advance)(void *context, uint64_t plain_bytes);

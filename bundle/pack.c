@@ -14,6 +14,7 @@
 #include "bundle/base/path.h"
 #include "bundle/executable.h"
 #include "bundle/group.h"
+#include "bundle/pack-delta.h"
 #include "bundle/pack-frame.h"
 #include "bundle/superblock.h"
 
@@ -23,6 +24,7 @@
 struct packing {
 	const struct byoh_pack *pack;
 	struct byoh_groups groups;
+	struct byoh_base_files *base_files; /* of a delta */
 	struct byoh_packed_frame *frames;
 	pthread_mutex_t lock; /* guards what follows */
 	size_t next;
@@ -36,6 +38,7 @@ static void release_packing(struct packing *packing)
 	for (size_t i = 0; packing->frames && i < packing->groups.count; i++)
 		byoh_packed_frame_release(&packing->frames[i]);
 	free(packing->frames);
+	byoh_base_files_free(packing->base_files);
 	byoh_groups_release(&packing->groups);
 }
 
@@ -76,6 +79,7 @@ static void *pack_groups(void *context)
 		struct byoh_frame_job job = {
 			.pack = packing->pack,
 			.group = &packing->groups.items[i],
+			.base_files = packing->base_files,
 			.first = i == 0,
 			.last = i + 1 == packing->groups.count,
 			.advance = advance,
@@ -130,9 +134,13 @@ static void index_frames(const struct packing *packing, struct byoh_index *index
 
 	for (size_t i = 0; i < packing->groups.count; i++) {
 		const struct byoh_packed_frame *from = &packing->frames[i];
+		const struct byoh_group *group = &packing->groups.items[i];
 
 		index->frames[i] = (struct byoh_frame){
-			.kind = BYOH_FRAME_ZSTD,
+			.kind = group->extent_count ? BYOH_FRAME_PREFIXED : BYOH_FRAME_ZSTD,
+			.first_extent = index->extent_count,
+			.extent_count = group->extent_count,
+			.prefix_digest = from->prefix,
 			.window_log = from->window_log,
 			.stored_offset = stored,
 			.stored_size = from->stored_size,
@@ -143,6 +151,10 @@ static void index_frames(const struct packing *packing, struct byoh_index *index
 		memcpy(index->blocks + index->block_count, from->blocks,
 		       from->block_count * sizeof(*from->blocks));
 		index->block_count += from->block_count;
+		if (group->extent_count)
+			memcpy(index->extents + index->extent_count, group->extents,
+			       group->extent_count * sizeof(*group->extents));
+		index->extent_count += group->extent_count;
 		index->plain_size += from->plain_size;
 		stored += from->stored_size;
 	}
@@ -184,17 +196,22 @@ static int make_index(const struct packing *packing, struct byoh_index **ret, st
 {
 	CLEANUP_INDEX struct byoh_index *index = calloc(1, sizeof(*index));
 	const struct byoh_tree *tree = packing->pack->tree;
-	size_t blocks = 0;
+	size_t blocks = 0, extents = 0;
 
 	if (!index)
 		return no_memory(err);
-	for (size_t i = 0; i < packing->groups.count; i++)
+	for (size_t i = 0; i < packing->groups.count; i++) {
 		blocks += packing->frames[i].block_count;
+		extents += packing->groups.items[i].extent_count;
+	}
 	index->files = calloc(tree->entry_count + 1, sizeof(*index->files));
 	index->frames = calloc(packing->groups.count + 1, sizeof(*index->frames));
 	index->blocks = calloc(blocks + 1, sizeof(*index->blocks));
-	if (!index->files || !index->frames || !index->blocks)
+	index->extents = calloc(extents + 1, sizeof(*index->extents));
+	if (!index->files || !index->frames || !index->blocks || !index->extents)
 		return no_memory(err);
+	if (extents) /* else nothing of the base is of use, and the bundle is a full one */
+		index->base_id = *byoh_bundle_id(packing->pack->base);
 	index->file_count = tree->entry_count;
 	index->frame_count = packing->groups.count;
 	index_frames(packing, index);
@@ -234,6 +251,11 @@ static int make_manifest(const struct byoh_pack *pack, const struct byoh_index *
 	manifest.component_count = pack->tree->component_count;
 	manifest.images = pack->tree->images;
 	manifest.image_count = pack->tree->image_count;
+	manifest.base_id = index->base_id;
+	if (index->extent_count) {
+		manifest.base_name = byoh_bundle_manifest(pack->base)->name;
+		manifest.base_version = byoh_bundle_manifest(pack->base)->version;
+	}
 	if (r == 0 && pack->executable) {
 		manifest.executable_size = pack->executable->size;
 		r = byoh_digest_of(pack->executable->data, pack->executable->size,
@@ -280,6 +302,7 @@ static int make_header(const struct packing *packing, const struct byoh_index *i
 		return r;
 	superblock.manifest_size = text.size;
 	superblock.index_size = index_text.size;
+	superblock.flags = index->extent_count ? BYOH_FLAG_NEEDS_BASE : 0;
 	for (size_t i = 0; i < index->frame_count; i++)
 		superblock.payload_size += index->frames[i].stored_size;
 	return write_header(&superblock, packing->pack->key ? &signature : NULL, &text, &index_text, ret, err);
@@ -351,7 +374,9 @@ static int run(struct packing *packing, const char *path, struct byoh_digest *re
 {
 	CLEANUP_INDEX struct byoh_index *index = NULL;
 	CLEANUP_BUFFER struct byoh_buffer header = {0};
-	int r = byoh_group_files(packing->pack->tree, &packing->groups, err);
+	int r = packing->pack->base ?
+			byoh_pack_delta_group(packing->pack, &packing->groups, &packing->base_files, err) :
+			byoh_group_files(packing->pack->tree, &packing->groups, err);
 
 	if (r < 0)
 		return r;

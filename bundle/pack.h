@@ -16,6 +16,7 @@ struct byoh_pack {
 	const struct byoh_private_key *key;   /* NULL: signed later, where the key is */
 	const struct byoh_buffer *executable; /* with its note filled in, also in the tree; NULL: none */
 	const struct byoh_digest *sbom;	      /* of the file at BYOH_SBOM_PATH; NULL: none */
+	struct byoh_bundle *base;	      /* authenticated: what a delta builds on; NULL: a full bundle */
 	bool join;			      /* put the executable in front: a .run */
 	const char *scratch_directory;	      /* for compressed frames; the caller's, emptied again */
 	int level;			      /* zstd, 1 to 22 */

@@ -26,12 +26,6 @@ static int open_picked(void *context, const struct byoh_file *file, struct byoh_
 	return fd < 0 ? byoh_fail_errno(err, "cannot duplicate a descriptor") : fd;
 }
 
-static bool holds(const struct byoh_frame *frame, const struct byoh_file *file)
-{
-	return file->plain_offset < frame->plain_offset + frame->plain_size &&
-	       frame->plain_offset < file->plain_offset + file->size;
-}
-
 int byoh_bundle_read(struct byoh_bundle *bundle, const char *path, size_t max, struct byoh_buffer *ret,
 		     struct byoh_error *err)
 {
@@ -50,9 +44,9 @@ int byoh_bundle_read(struct byoh_bundle *bundle, const char *path, size_t max, s
 		return byoh_fail(err, BYOH_ERROR_FORMAT, EFBIG, "%s: %s is too large", bundle->name, path);
 	if (!wanted || fd < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	for (size_t i = 0; i < bundle->index->frame_count; i++)
-		wanted[i] = holds(&bundle->index->frames[i], file);
-	r = byoh_bundle_unpack_frames(bundle, &unpack, wanted, err);
+	byoh_index_mark_frames(bundle->index, file, wanted);
+	unpack.decode = wanted;
+	r = byoh_bundle_unpack(bundle, &unpack, err);
 	if (r == 0)
 		r = byoh_buffer_add_zeros(ret, (size_t)file->size, err);
 	return r < 0 ? r : byoh_pread_all(fd, ret->data + start, (size_t)file->size, 0, err);

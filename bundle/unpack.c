@@ -17,6 +17,7 @@
 
 #include "bundle/base/bar.h"
 #include "bundle/base/cleanup.h"
+#include "bundle/base-files.h"
 #include "bundle/base/path.h"
 #include "bundle/bundle-internal.h"
 
@@ -41,12 +42,15 @@ struct frame_queue {
 struct file_state {
 	int fd; /* -1 not opened, -2 left out */
 	uint64_t left;
+	bool checked;	 /* its digest has to hold */
+	uint64_t hashed; /* bytes; pieces of different frames wait for their turn */
+	struct byoh_hasher *hasher;
 };
 
 struct pass {
 	struct byoh_bundle *bundle;
 	const struct byoh_unpack *unpack;
-	const bool *wanted;
+	struct byoh_base_files *base_files;
 	const struct byoh_file **by_offset; /* regular files with bytes, in the order of the tar stream */
 	size_t by_offset_count;
 	struct file_state *states; /* one a file of the index */
@@ -60,9 +64,14 @@ struct pass {
 	struct byoh_error err;
 };
 
-static bool is_wanted(const struct pass *pass, size_t frame)
+static bool is_decoded(const struct pass *pass, size_t frame)
 {
-	return !pass->wanted || pass->wanted[frame];
+	return !pass->unpack->decode || pass->unpack->decode[frame];
+}
+
+static bool is_read(const struct pass *pass, size_t frame)
+{
+	return pass->unpack->stored || is_decoded(pass, frame);
 }
 
 static void fail_pass(struct pass *pass, int r, const struct byoh_error *err)
@@ -144,13 +153,60 @@ static int close_if_complete(struct pass *pass, const struct byoh_file *file, ui
 	return 0;
 }
 
+/* True once all bytes before offset are in the hasher; false after a failure. */
+static bool await_turn(struct pass *pass, const struct file_state *state, uint64_t offset)
+{
+	bool mine;
+
+	pthread_mutex_lock(&pass->lock);
+	while (!pass->failure && state->hashed != offset)
+		pthread_cond_wait(&pass->changed, &pass->lock);
+	mine = !pass->failure;
+	pthread_mutex_unlock(&pass->lock);
+	return mine;
+}
+
+static int check_digest(const struct byoh_file *file, struct byoh_hasher *hasher, struct byoh_error *err)
+{
+	struct byoh_digest digest;
+	int r = byoh_hasher_finish(hasher, &digest, err);
+
+	if (r == 0 && !byoh_digest_equal(&digest, &file->digest))
+		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, "it did not become what was signed");
+	return r;
+}
+
+/* A frame with a prefix is a recipe: the digest of what came out is what was signed. Frames are taken in order, so
+ * whoever waits here waits for a decoder that is at work. */
+static int hash_piece(struct pass *pass, const struct byoh_file *file, uint64_t offset, const unsigned char *bytes,
+		      size_t size, struct byoh_error *err)
+{
+	struct file_state *state = state_of(pass, file);
+
+	if (!state->checked || !await_turn(pass, state, offset))
+		return 0;
+	if (!state->hasher)
+		state->hasher = byoh_hasher_new();
+	if (!state->hasher)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	byoh_hasher_add(state->hasher, bytes, size);
+	pthread_mutex_lock(&pass->lock);
+	state->hashed += size;
+	pthread_cond_broadcast(&pass->changed);
+	pthread_mutex_unlock(&pass->lock);
+	return offset + size == file->size ? check_digest(file, state->hasher, err) : 0;
+}
+
 static int write_piece(struct pass *pass, const struct byoh_file *file, uint64_t offset,
 		       const unsigned char *bytes, size_t size, struct byoh_error *err)
 {
+	uint64_t place = pass->unpack->place ? pass->unpack->place(pass->unpack->context, file) : 0;
 	int fd, r = open_target(pass, file, &fd, err);
 
 	if (r == 0 && fd >= 0)
-		r = byoh_pwrite_all(fd, bytes, size, offset, err);
+		r = byoh_pwrite_all(fd, bytes, size, place + offset, err);
+	if (r == 0 && fd >= 0)
+		r = hash_piece(pass, file, offset, bytes, size, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", file->path);
 	return close_if_complete(pass, file, size, err);
@@ -270,9 +326,28 @@ static struct block *take_block(struct pass *pass, size_t number)
 	return block;
 }
 
+/* The base's bytes in front of a prefixed frame. */
+static int lay_prefix(const struct pass *pass, struct decoder *decoder, const struct byoh_frame *frame,
+		      struct byoh_prefix *prefix, struct byoh_error *err)
+{
+	const struct byoh_base_extent *extents = pass->bundle->index->extents + frame->first_extent;
+	struct byoh_digest digest;
+	int r = byoh_base_files_map(pass->base_files, extents, (size_t)frame->extent_count, prefix, err);
+
+	if (r == 0)
+		r = byoh_digest_of(prefix->bytes, prefix->size, &digest, err);
+	if (r == 0 && !byoh_digest_equal(&digest, &frame->prefix_digest))
+		return byoh_fail(err, BYOH_ERROR_FORMAT, EBADMSG, "/%s of the base is not what the delta builds on",
+				 extents->path);
+	if (r == 0 && ZSTD_isError(ZSTD_DCtx_refPrefix(decoder->zstd, prefix->bytes, prefix->size)))
+		return frame_is_damaged(frame, err);
+	return r;
+}
+
 static int decode_frame(struct pass *pass, struct decoder *decoder, size_t number, struct byoh_error *err)
 {
 	const struct byoh_frame *frame = &pass->bundle->index->frames[number];
+	CLEANUP_PREFIX struct byoh_prefix prefix = { 0 };
 	uint64_t plain = 0;
 	bool first = true;
 	size_t rest = 1;
@@ -282,6 +357,10 @@ static int decode_frame(struct pass *pass, struct decoder *decoder, size_t numbe
 	if (ZSTD_isError(ZSTD_DCtx_setParameter(decoder->zstd, ZSTD_d_windowLogMax,
 						(int)frame->window_log)))
 		return frame_is_damaged(frame, err);
+	if (frame->kind == BYOH_FRAME_PREFIXED)
+		r = lay_prefix(pass, decoder, frame, &prefix, err);
+	if (r < 0)
+		return r;
 	for (;;) {
 		CLEANUP_FREE struct block *block = take_block(pass, number);
 
@@ -308,7 +387,7 @@ static bool take_frame(struct pass *pass, size_t *ret)
 	bool taken = false;
 
 	pthread_mutex_lock(&pass->lock);
-	while (pass->next_frame < pass->bundle->index->frame_count && !is_wanted(pass, pass->next_frame))
+	while (pass->next_frame < pass->bundle->index->frame_count && !is_decoded(pass, pass->next_frame))
 		pass->next_frame++;
 	if (!pass->failure && pass->next_frame < pass->bundle->index->frame_count) {
 		*ret = pass->next_frame++;
@@ -412,7 +491,10 @@ static int read_frame(struct pass *pass, size_t number, struct byoh_error *err)
 		if (r < 0)
 			return r;
 		size = block->size;
-		r = deliver(pass, number, block);
+		if (is_decoded(pass, number))
+			r = deliver(pass, number, block);
+		else
+			free(block);
 		if (r < 0)
 			return r;
 		if (progress->report)
@@ -429,7 +511,7 @@ static void read_medium(struct pass *pass)
 	int r = 0;
 
 	for (size_t i = 0; i < pass->bundle->index->frame_count && r == 0; i++)
-		if (is_wanted(pass, i))
+		if (is_read(pass, i))
 			r = read_frame(pass, i, &err);
 	if (r < 0)
 		fail_pass(pass, r, &err);
@@ -444,7 +526,8 @@ static int prepare_files(struct pass *pass, struct byoh_error *err)
 	if (!pass->states || !pass->by_offset)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
 	for (size_t i = 0; i < index->file_count; i++) {
-		pass->states[i] = (struct file_state){ -1, index->files[i].size };
+		pass->states[i] = (struct file_state){ .fd = -1, .left = index->files[i].size,
+						       .checked = pass->unpack->check_digests };
 		if (index->files[i].type == BYOH_FILE_REGULAR && index->files[i].size)
 			pass->by_offset[pass->by_offset_count++] = &index->files[i];
 	}
@@ -452,22 +535,68 @@ static int prepare_files(struct pass *pass, struct byoh_error *err)
 	return 0;
 }
 
+/* Whatever lies in a frame with a prefix is checked by its digest. */
+static void mark_checked(struct pass *pass, const struct byoh_frame *frame)
+{
+	size_t i = first_file_behind(pass, frame->plain_offset);
+
+	for (; i < pass->by_offset_count; i++) {
+		if (pass->by_offset[i]->plain_offset >= frame->plain_offset + frame->plain_size)
+			return;
+		state_of(pass, pass->by_offset[i])->checked = true;
+	}
+}
+
+/* It is not this bundle that is bad. */
+static int base_failed(int r, struct byoh_error *err)
+{
+	if (r >= 0 || !err || err->kind != BYOH_ERROR_FORMAT)
+		return r;
+	err->kind = BYOH_ERROR_PREFLIGHT;
+	byoh_error_wrap(err, r, "what the delta builds on");
+	byoh_error_remedy(err, "take the full bundle, or bring the one back that is damaged, with --from FILE");
+	return r;
+}
+
+/* All of the base that the frames to be decoded need, before the first of them is. */
+static int prepare_base(struct pass *pass, struct byoh_error *err)
+{
+	const struct byoh_index *index = pass->bundle->index;
+	CLEANUP_FREE struct byoh_base_extent *needed = calloc(index->extent_count + 1, sizeof(*needed));
+	size_t count = 0;
+
+	if (!needed)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	for (size_t i = 0; i < index->frame_count; i++) {
+		const struct byoh_frame *frame = &index->frames[i];
+
+		if (!is_decoded(pass, i) || frame->kind != BYOH_FRAME_PREFIXED)
+			continue;
+		mark_checked(pass, frame);
+		memcpy(needed + count, index->extents + frame->first_extent,
+		       (size_t)frame->extent_count * sizeof(*needed));
+		count += (size_t)frame->extent_count;
+	}
+	if (!count)
+		return 0;
+	if (!pass->bundle->base || pass->unpack->scratch_fd <= 0)
+		return byoh_bundle_lacks_base(pass->bundle, err);
+	return base_failed(byoh_base_files_load(pass->bundle->base, needed, count, pass->unpack,
+						pass->unpack->scratch_fd, &pass->base_files, err), err);
+}
+
 static int prepare(struct pass *pass, struct byoh_error *err)
 {
 	const struct byoh_index *index = pass->bundle->index;
+	int r;
 
 	pass->queues = calloc(index->frame_count, sizeof(*pass->queues));
 	if (!pass->queues)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	for (size_t i = 0; i < index->frame_count; i++) {
+	for (size_t i = 0; i < index->frame_count; i++)
 		pass->queues[i].blocks_left = byoh_frame_blocks(&index->frames[i]);
-		if (is_wanted(pass, i) && index->frames[i].kind != BYOH_FRAME_ZSTD)
-			return byoh_fail(err, BYOH_ERROR_FORMAT, ENOTSUP,
-					 "%s: a delta against the release %s; this version of the tool "
-					 "installs full bundles only",
-					 pass->bundle->name, pass->bundle->manifest->name);
-	}
-	return prepare_files(pass, err);
+	r = prepare_files(pass, err);
+	return r < 0 ? r : prepare_base(pass, err);
 }
 
 static void release(struct pass *pass)
@@ -482,9 +611,12 @@ static void release(struct pass *pass)
 			free(block);
 		}
 	}
-	for (size_t i = 0; pass->states && i < index->file_count; i++)
+	for (size_t i = 0; pass->states && i < index->file_count; i++) {
 		if (pass->states[i].fd >= 0)
 			close(pass->states[i].fd);
+		byoh_hasher_free(pass->states[i].hasher);
+	}
+	byoh_base_files_free(pass->base_files);
 	free(pass->queues);
 	free(pass->states);
 	free(pass->by_offset);
@@ -510,7 +642,7 @@ static int make_empty_files(struct pass *pass, struct byoh_error *err)
 {
 	const struct byoh_index *index = pass->bundle->index;
 
-	for (size_t i = 0; i < index->file_count && !pass->wanted; i++) {
+	for (size_t i = 0; i < index->file_count; i++) {
 		int fd, r;
 
 		if (index->files[i].type != BYOH_FILE_REGULAR || index->files[i].size)
@@ -541,10 +673,9 @@ static int run(struct pass *pass, struct byoh_error *err)
 	return pass->failure;
 }
 
-int byoh_bundle_unpack_frames(struct byoh_bundle *bundle, const struct byoh_unpack *unpack,
-			      const bool *wanted, struct byoh_error *err)
+int byoh_bundle_unpack(struct byoh_bundle *bundle, const struct byoh_unpack *unpack, struct byoh_error *err)
 {
-	struct pass pass = { .bundle = bundle, .unpack = unpack, .wanted = wanted };
+	struct pass pass = { .bundle = bundle, .unpack = unpack };
 	int r;
 
 	pthread_mutex_init(&pass.lock, NULL);
@@ -558,9 +689,4 @@ int byoh_bundle_unpack_frames(struct byoh_bundle *bundle, const struct byoh_unpa
 	pthread_cond_destroy(&pass.changed);
 	pthread_mutex_destroy(&pass.lock);
 	return r;
-}
-
-int byoh_bundle_unpack(struct byoh_bundle *bundle, const struct byoh_unpack *unpack, struct byoh_error *err)
-{
-	return byoh_bundle_unpack_frames(bundle, unpack, NULL, err);
 }

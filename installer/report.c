@@ -136,6 +136,10 @@ void byoh_report_plan(const struct byoh_session *session, FILE *out)
 	}
 	emit(out, ", %s, join mode %s\n", byoh_format_size(manifest->space, size),
 	     byoh_join_mode_name(session->config->join_mode));
+	if (byoh_bundle_base(session->bundle))
+		emit(out, "a delta: what is the same as in %s %s comes from the copy of it that is kept here\n",
+		     byoh_bundle_manifest(byoh_bundle_base(session->bundle))->name,
+		     byoh_bundle_manifest(byoh_bundle_base(session->bundle))->version);
 	byoh_report_upgrade(session->plan, &session->plan_input, &upgrade);
 	emit(out, "%s", byoh_buffer_text(&upgrade));
 	for (size_t i = 0; i < session->plan->step_count; i++) {

@@ -11,6 +11,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
+#include "installer/base.h"
 #include "installer/credentials.h"
 #include "installer/discover.h"
 #include "installer/log.h"
@@ -434,6 +435,23 @@ int byoh_session_open_installed(struct byoh_session *session, struct byoh_error 
 	return r < 0 ? r : authenticate(session, err);
 }
 
+int byoh_session_attach_base(struct byoh_session *session, struct byoh_error *err)
+{
+	CLEANUP_FD int root = byoh_bundle_is_delta(session->bundle) ? open_root(session, err) : -1;
+
+	if (!byoh_bundle_is_delta(session->bundle))
+		return 0;
+	return root < 0 ? root : byoh_base_attach(root, session->bundle, err);
+}
+
+/* What is installed may need nothing of its base: a repair that does finds out. */
+static int need_base(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = session->looks_only ? 0 : byoh_session_attach_base(session, session->bundle_is_kept ? NULL : err);
+
+	return session->bundle_is_kept ? 0 : r;
+}
+
 int byoh_session_open_release(struct byoh_session *session, const char *id, struct byoh_error *err)
 {
 	int r;
@@ -643,8 +661,10 @@ static int read_host(struct byoh_session *session, struct byoh_error *err)
 
 int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 {
-	int r;
+	int r = need_base(session, err);
 
+	if (r < 0)
+		return r;
 	byoh_ledger_free(TAKE_PTR(session->ledger));
 	if (session->options.adopt_node && session->config->join_mode != BYOH_JOIN_AGENT)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL,

@@ -115,6 +115,7 @@ BYOH_MUST_CHECK int byoh_session_check_floor(struct byoh_session *session, struc
 /* Opens the bundle that the installed release was made of. */
 BYOH_MUST_CHECK int byoh_session_open_installed(struct byoh_session *session, struct byoh_error *err);
 /* Opens a release that is kept on this host. */
+BYOH_MUST_CHECK int byoh_session_attach_base(struct byoh_session *session, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_session_open_release(struct byoh_session *session, const char *id,
 					      struct byoh_error *err);
 /* Reads the configuration that the installed release was installed with, whatever became of /etc/byoh since;

@@ -62,6 +62,8 @@ static int read_fields(const struct byoh_yaml *doc, struct byoh_state *state, st
 	if (r == 0)
 		r = copy_string(doc, "previous", false, &state->previous_id, err);
 	if (r == 0)
+		r = copy_string(doc, "bases", false, &state->bases, err);
+	if (r == 0)
 		r = copy_string(doc, "name", false, &state->name, err);
 	if (r == 0)
 		r = copy_string(doc, "version", false, &state->version, err);
@@ -125,6 +127,7 @@ void byoh_state_free(struct byoh_state *state)
 	free(state->release_id);
 	free(state->config_id);
 	free(state->previous_id);
+	free(state->bases);
 	free(state->name);
 	free(state->version);
 	free(state->kubernetes);
@@ -185,6 +188,8 @@ int byoh_state_json(const struct byoh_state *state, struct byoh_buffer *ret, str
 	byoh_json_field_string(&json, "release", state->release_id);
 	byoh_json_field_string(&json, "config", state->config_id);
 	byoh_json_field_string(&json, "previous", state->previous_id);
+	if (state->bases)
+		byoh_json_field_string(&json, "bases", state->bases);
 	byoh_json_field_string(&json, "name", state->name);
 	byoh_json_field_string(&json, "version", state->version);
 	byoh_json_field_string(&json, "kubernetes", state->kubernetes);

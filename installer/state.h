@@ -25,6 +25,7 @@ struct byoh_epoch_floor {
 struct byoh_state {
 	char *release_id; /* 64 hexadecimal digits; NULL: installed without a bundle */
 	char *config_id;  /* SHA-256 of byoh.yaml; NULL: installed without one */
+	char *bases;	  /* of a delta: ids of the releases that it builds on, a blank behind each; else NULL */
 	char *previous_id; /* the release to go back to; NULL: there is none */
 	char *name, *version;
 	char *kubernetes; /* NULL: a bundle of nothing but files */

@@ -128,7 +128,7 @@ static int finish_actions(const struct byoh_host *host, const struct byoh_journa
 struct pruning {
 	const struct byoh_host *host;
 	const struct byoh_ledger *ledger;
-	const struct byoh_state *state;
+	const struct byoh_state *state, *previous; /* previous: NULL where there is none */
 	uint64_t journal; /* whose images are looked at; the newest of all */
 };
 
@@ -180,6 +180,12 @@ static int prune_journal(void *context, const char *name, struct byoh_error *err
 	return byoh_journal_remove(pruning->host, number, err);
 }
 
+/* A delta is nothing without what it builds on. */
+static bool builds_on(const struct byoh_state *state, const char *id)
+{
+	return state && state->bases && strstr(state->bases, id);
+}
+
 static int prune_release(void *context, const char *name, struct byoh_error *err)
 {
 	const struct pruning *pruning = context;
@@ -187,7 +193,8 @@ static int prune_release(void *context, const char *name, struct byoh_error *err
 	CLEANUP_FREE char *path = NULL;
 
 	if ((state->release_id && strcmp(name, state->release_id) == 0) ||
-	    (state->previous_id && strcmp(name, state->previous_id) == 0))
+	    (state->previous_id && strcmp(name, state->previous_id) == 0) || builds_on(state, name) ||
+	    builds_on(pruning->previous, name))
 		return 0;
 	if (asprintf(&path, BYOH_RELEASES_FOLDER "/%s", name) < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
@@ -198,6 +205,7 @@ static int prune(const struct byoh_host *host, uint64_t newest, struct byoh_erro
 {
 	CLEANUP_LEDGER struct byoh_ledger *ledger = NULL;
 	CLEANUP_STATE struct byoh_state *state = NULL;
+	CLEANUP_STATE struct byoh_state *previous = NULL;
 	struct pruning pruning = { .host = host, .journal = newest };
 	int r = byoh_ledger_read(host, &ledger, err);
 
@@ -205,6 +213,10 @@ static int prune(const struct byoh_host *host, uint64_t newest, struct byoh_erro
 		r = byoh_state_read(host, &state, err);
 	if (r < 0 || !state)
 		return r;
+	r = byoh_state_read_previous(host, &previous, err);
+	if (r < 0)
+		return r;
+	pruning.previous = previous;
 	pruning.ledger = ledger;
 	pruning.state = state;
 	r = byoh_each_name(host->root_fd, BYOH_BEFORE_FOLDER, prune_images, &pruning, err);

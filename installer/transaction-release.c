@@ -9,6 +9,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/base.h"
 #include "installer/credentials.h"
 #include "installer/state.h"
 #include "installer/transaction-internal.h"
@@ -164,6 +165,24 @@ static int fill_release(const struct byoh_transaction *transaction, struct byoh_
 	return r;
 }
 
+/* What the release cannot do without: they stay as long as it does. */
+static int set_bases(const struct byoh_transaction *transaction, struct byoh_state *state, struct byoh_error *err)
+{
+	const struct byoh_bundle *bundle = transaction->input->bundle;
+	CLEANUP_BUFFER struct byoh_buffer ids = { 0 };
+	int r;
+
+	/* A repair may do without the base, and has not looked for it then. */
+	if (!bundle || (byoh_bundle_is_delta(bundle) && !byoh_bundle_base(bundle)))
+		return 0;
+	r = byoh_base_ids(bundle, &ids, err);
+	if (r < 0)
+		return r;
+	free(state->bases);
+	state->bases = NULL;
+	return ids.size ? byoh_before_set(&state->bases, ids.data, err) : 0;
+}
+
 static int set_config_id(const struct byoh_transaction *transaction, struct byoh_state *state,
 			 struct byoh_error *err)
 {
@@ -203,6 +222,8 @@ static int make_state(const struct byoh_transaction *transaction, struct byoh_st
 		r = byoh_before_set(&old_config, state->config_id, err);
 	if (r == 0)
 		r = fill_release(transaction, state, err);
+	if (r == 0)
+		r = set_bases(transaction, state, err);
 	if (r == 0)
 		r = set_config_id(transaction, state, err);
 	if (r < 0)

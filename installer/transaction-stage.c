@@ -194,9 +194,22 @@ static bool wants_unpacking(const struct byoh_transaction *transaction, size_t f
 	return false;
 }
 
+/* The frames with files that are wanted: the others need no decoder, and of a delta no base. */
+static bool *wanted_frames(const struct byoh_transaction *transaction, size_t file_count)
+{
+	const struct byoh_index *index = byoh_bundle_index(transaction->input->bundle);
+	bool *wanted = calloc(index->frame_count, sizeof(*wanted));
+
+	for (size_t i = 0; wanted && i < file_count; i++)
+		if (transaction->numbers[i] != BYOH_NOT_STAGED)
+			byoh_index_mark_frames(index, &index->files[i], wanted);
+	return wanted;
+}
+
 static int unpack(struct byoh_transaction *transaction, size_t file_count, struct byoh_error *err)
 {
 	const struct byoh_transaction_input *input = transaction->input;
+	CLEANUP_FREE bool *wanted = NULL;
 	struct byoh_unpack unpack = {
 		.open = open_staged,
 		.stored = transaction->bundle_copy >= 0 ? store : NULL,
@@ -209,6 +222,15 @@ static int unpack(struct byoh_transaction *transaction, size_t file_count, struc
 	if (input->observer) {
 		unpack.progress.report = input->observer->bytes;
 		unpack.progress.context = input->observer->context;
+	}
+	unpack.decode = wanted = wanted_frames(transaction, file_count);
+	if (!wanted)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	if (byoh_bundle_base(input->bundle)) {
+		int r = byoh_staging_for(transaction->staging, BYOH_HOME "/base", &unpack.scratch_fd, NULL, err);
+
+		if (r < 0)
+			return r;
 	}
 	return byoh_bundle_unpack(input->bundle, &unpack, err);
 }

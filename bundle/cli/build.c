@@ -22,9 +22,13 @@
 #include "bundle/spec.h"
 
 #define STUB_MAX ((size_t)256 << 20)
+#define BASES_MAX 16
 
 struct build {
 	const char *spec_path, *key, *passphrase_file, *out, *cache, *stub;
+	const char *bases[BASES_MAX]; /* what a delta builds on, and what that builds on */
+	size_t base_count;
+	struct byoh_bundle *base;
 	bool allow_unlocked, unsigned_, quiet;
 	uint64_t level, threads, split; /* bytes of a slice; 0: one file */
 	char scratch[BYOH_PATH_MAX]; /* "" until made */
@@ -51,6 +55,7 @@ static void release_build(struct build *build)
 	byoh_spec_free(build->spec);
 	byoh_tree_free(build->tree);
 	byoh_private_key_free(build->private_key);
+	byoh_bundle_free(build->base);
 	byoh_buffer_release(&build->executable);
 }
 
@@ -246,6 +251,7 @@ static int pack(struct build *build, struct byoh_error *err)
 		.key = build->private_key,
 		.executable = &build->executable,
 		.sbom = &build->sbom,
+		.base = build->base,
 		.join = ends_with(build->out, ".run"),
 		.scratch_directory = build->scratch,
 		.level = (int)build->level,
@@ -279,6 +285,25 @@ static int check_keys(const struct build *build, struct byoh_error *err)
 	return byoh_key_files_check(build->tree, build->private_key ? &signer : NULL, err);
 }
 
+/* The publisher names what was published: its signatures have to hold, and nobody has to be trusted. */
+static int open_bases(struct build *build, struct byoh_error *err)
+{
+	int r = 0;
+
+	for (size_t i = build->base_count; i-- > 0 && r == 0;) {
+		CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
+
+		r = byoh_cli_open_bundle(build->bases[i], &bundle, err);
+		if (r == 0)
+			r = byoh_bundle_examine(bundle, err);
+		if (r == 0 && build->base)
+			r = byoh_bundle_set_base(bundle, build->base, err);
+		if (r == 0)
+			build->base = TAKE_PTR(bundle);
+	}
+	return r;
+}
+
 static int build_bundle(struct build *build, struct byoh_error *err)
 {
 	CLEANUP_FREE char *default_cache = NULL;
@@ -290,6 +315,8 @@ static int build_bundle(struct build *build, struct byoh_error *err)
 	}
 	if (r == 0 && build->key)
 		r = byoh_cli_read_key(build->key, build->passphrase_file, &build->private_key, err);
+	if (r == 0)
+		r = open_bases(build, err);
 	if (r == 0)
 		r = identify(build, err);
 	if (r == 0)
@@ -333,6 +360,11 @@ static int take_option(struct build *build, int c, struct byoh_error *err)
 	case 'q':
 		build->quiet = true;
 		return 0;
+	case 'b':
+		if (build->base_count == BASES_MAX)
+			return byoh_fail(err, BYOH_ERROR_USAGE, E2BIG, "too many --base");
+		build->bases[build->base_count++] = optarg;
+		return 0;
 	case 'S':
 		return byoh_cli_size(optarg, "split", &build->split, err);
 	case 'l':
@@ -348,7 +380,7 @@ static int run(int argc, char **argv, struct byoh_error *err)
 		{ "key", required_argument, NULL, 'k' },     { "passphrase-file", required_argument, NULL, 'p' },
 		{ "out", required_argument, NULL, 'o' },     { "cache", required_argument, NULL, 'c' },
 		{ "stub", required_argument, NULL, 's' },    { "allow-unlocked", no_argument, NULL, 'u' },
-		{ "unsigned", no_argument, NULL, 'n' },
+		{ "unsigned", no_argument, NULL, 'n' },	     { "base", required_argument, NULL, 'b' },
 		{ "quiet", no_argument, NULL, 'q' },	     { "level", required_argument, NULL, 'l' },
 		{ "threads", required_argument, NULL, 't' }, { "split", required_argument, NULL, 'S' },
 		{ 0 }
@@ -380,6 +412,6 @@ const struct byoh_cli_verb byoh_cli_build = {
 	"build",
 	"build SPEC --key private.pem|--unsigned --out FILE.run|FILE.bundle [--cache DIR] [--stub byoh-install]\n"
 	"        [--passphrase-file FILE] [--level 1-22] [--threads N] [--allow-unlocked] [--quiet]\n"
-	"        [--split SIZE]",
+	"        [--split SIZE] [--base OLD]...",
 	"Pack the sources of a spec and sign the bundle; prints its id.", run,
 };

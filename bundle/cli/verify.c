@@ -17,6 +17,8 @@ static int print_good(const struct byoh_bundle *bundle, const struct byoh_keyrin
 
 	byoh_digest_hex(byoh_bundle_id(bundle), hex);
 	printf("%s: good: %s %s, id %s\n", byoh_bundle_name(bundle), manifest->name, manifest->version, hex);
+	if (byoh_bundle_is_delta(bundle))
+		printf("  a delta: it installs where %s %s is\n", manifest->base_name, manifest->base_version);
 	signatures = byoh_bundle_signatures(bundle, &count);
 	for (size_t i = 0; i < count; i++) {
 		struct byoh_digest id;

@@ -150,6 +150,7 @@ static int sum_files(const struct byoh_plan_input *input, struct needs *needs,
 		if (is_blob(file))
 			images = add(images, file->size);
 	}
+	kept = add(kept, byoh_index_base_space(input->index));
 	rc = need_in(needs, input->host, BYOH_HOME, add(kept, RESERVE), 0, err);
 	if (rc < 0 || !images || !byoh_check_has_containerd(input))
 		return rc;

@@ -114,6 +114,7 @@ static int fill_folder(struct byoh_session *session, struct extraction *extracti
 		.open = open_file,
 		.context = extraction,
 		.progress = { byoh_bar_report, &bar, session->cancel },
+		.scratch_fd = extraction->root_fd,
 	};
 	int r = make_frame(extraction, err);
 
@@ -149,6 +150,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	r = byoh_session_enter_reader(session, err);
 	if (r == 0)
 		r = byoh_session_open_bundle(session, NULL, err);
+	if (r == 0)
+		r = byoh_session_attach_base(session, err);
 	return r < 0 ? r : extract(session, session->options.arguments[0], err);
 }
 

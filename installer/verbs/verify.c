@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "bundle/base/json.h"
+#include "bundle/describe.h"
 #include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
@@ -17,6 +18,8 @@ static int tell(const struct byoh_session *session, struct byoh_error *err)
 	if (!session->options.json) {
 		printf("%s: good: %s %s, id %s\n", byoh_bundle_name(session->bundle), manifest->name,
 		       manifest->version, hex);
+		if (byoh_bundle_is_delta(session->bundle))
+			printf("  a delta: it installs where %s %s is\n", manifest->base_name, manifest->base_version);
 		return 0;
 	}
 	byoh_json_begin_object(&json);
@@ -24,6 +27,7 @@ static int tell(const struct byoh_session *session, struct byoh_error *err)
 	byoh_json_field_string(&json, "id", hex);
 	byoh_json_field_string(&json, "name", manifest->name);
 	byoh_json_field_string(&json, "version", manifest->version);
+	byoh_describe_base(manifest, &json);
 	byoh_json_end_object(&json);
 	r = byoh_json_finish(&json, err);
 	return r < 0 ? r : byoh_report_result(&text, err);

@@ -228,7 +228,7 @@ HOSTILE(manifest_sbom, f->manifest.sbom_digest.bytes[0] = 1)
 HOSTILE(unsigned_, f->signatures = 0)
 HOSTILE(second_signature_broken, f->signatures = 2; f->break_signature = true)
 
-/* One that needs a base release: what this version of the tools refuses to unpack. */
+/* One that needs a base release, of which its manifest does not speak. */
 HOSTILE(delta, f->frames[1].kind = BYOH_FRAME_PREFIXED; f->frames[1].extent_count = 1;
 	f->frames[1].prefix_digest.bytes[0] = 1; f->index.extent_count = 1; f->index.base_id.bytes[0] = 1;
 	f->superblock.flags = BYOH_FLAG_NEEDS_BASE)
@@ -271,7 +271,7 @@ const struct hostility hostilities[] = {
 	EARLY(format_version), EARLY(critical_flag), EARLY(base_flag_without_base), EARLY(manifest_unknown),
 	EARLY(manifest_twice), EARLY(manifest_window), EARLY(manifest_tool), EARLY(manifest_sbom),
 	{ "unsigned", unsigned_, false }, EARLY(second_signature_broken),
-	LATE(delta), LATE(block_digest), LATE(frame_garbage), LATE(frame_cut_short),
+	EARLY(delta), LATE(block_digest), LATE(frame_garbage), LATE(frame_cut_short),
 	LATE(frame_with_bytes_behind), LATE(frame_that_is_two), LATE(frame_behind_skippable),
 	LATE(frame_behind_empty_one),
 	LATE(frame_longer), LATE(frame_shorter), LATE(frame_with_larger_window), LATE(frame_without_checksum),
