@@ -11,7 +11,7 @@
 #include "bundle/base/path.h"
 
 #define FOLDER_NAME ".byoh-staging"
-#define MAX_VOLUMES 64
+#define MAX_VOLUMES BYOH_STAGING_MAX
 
 /* Offset and mask bit of stx_mnt_id in struct statx (linux/stat.h, Linux 5.8); libcs do not have it yet. */
 #define STATX_MOUNT_ID_OFFSET 0x90
@@ -206,6 +206,13 @@ int byoh_staging_for(struct byoh_staging *staging, const char *path, int *ret_fd
 	if (ret_path)
 		*ret_path = staging->volumes[i].path;
 	return 0;
+}
+
+size_t byoh_staging_folders(const struct byoh_staging *staging, int ret[static BYOH_STAGING_MAX])
+{
+	for (size_t i = 0; i < staging->count; i++)
+		ret[i] = staging->volumes[i].fd;
+	return staging->count;
 }
 
 int byoh_staging_sync(struct byoh_staging *staging, struct byoh_error *err)

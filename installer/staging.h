@@ -28,6 +28,9 @@ void byoh_staging_freep(struct byoh_staging **staging);
  * be NULL) are borrowed. Not for use by several threads. */
 BYOH_MUST_CHECK int byoh_staging_for(struct byoh_staging *staging, const char *path, int *ret_fd,
 				     const char **ret_path, struct byoh_error *err);
+/* The folders in use, borrowed. */
+#define BYOH_STAGING_MAX 64
+size_t byoh_staging_folders(const struct byoh_staging *staging, int ret[static BYOH_STAGING_MAX]);
 /* syncfs(2) of every file system in use. */
 BYOH_MUST_CHECK int byoh_staging_sync(struct byoh_staging *staging, struct byoh_error *err);
 /* Removes the folders with all in them. */

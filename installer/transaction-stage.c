@@ -12,6 +12,7 @@
 #include "bundle/base/path.h"
 #include "installer/arriving.h"
 #include "installer/transaction-internal.h"
+#include "installer/worker.h"
 
 #define COPY_SIZE ((size_t)1 << 20)
 
@@ -206,33 +207,103 @@ static bool *wanted_frames(const struct byoh_transaction *transaction, size_t fi
 	return wanted;
 }
 
-static int unpack(struct byoh_transaction *transaction, size_t file_count, struct byoh_error *err)
+struct unpacking {
+	struct byoh_transaction *transaction;
+	const bool *wanted;
+	int scratch_fd;
+};
+
+/* What only the process that reads knows: what has come, and from where. */
+static int settle_reading(struct byoh_transaction *transaction, int r, struct byoh_error *err)
 {
-	const struct byoh_transaction_input *input = transaction->input;
-	CLEANUP_FREE bool *wanted = NULL;
-	struct byoh_unpack unpack = {
+	const struct byoh_reader *reader = byoh_bundle_reader(transaction->input->bundle);
+	struct byoh_error failure = BYOH_ERROR_INIT;
+
+	if (r == -ENOMEDIUM && keep_arrived(transaction, &failure) < 0)
+		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
+	/* Its first bytes may be those of a slice that was bad itself. */
+	if (r == -EBADMSG && byoh_reader_is_slices(reader) && byoh_slices_used_kept(reader))
+		byoh_error_remedy(err, "if that slice is good, remove " BYOH_ARRIVING_FOLDER
+				       " and begin with the first one again");
+	return r;
+}
+
+/* In the worker. */
+static int unpack_bundle(void *context, struct byoh_worker *worker, struct byoh_error *err)
+{
+	const struct unpacking *unpacking = context;
+	struct byoh_transaction *transaction = unpacking->transaction;
+	const struct byoh_unpack unpack = {
 		.open = open_staged,
 		.stored = transaction->bundle_copy >= 0 ? store : NULL,
 		.context = transaction,
-		.progress = { .cancel = input->cancel },
+		.progress = { byoh_worker_bytes, worker, transaction->input->cancel },
+		.decode = unpacking->wanted,
+		.scratch_fd = unpacking->scratch_fd,
 	};
+
+	return settle_reading(transaction, byoh_bundle_unpack(transaction->input->bundle, &unpack, err), err);
+}
+
+/* Slices may have to be put aside: the folder for that is there before the worker is shut in. */
+static int open_arriving(const struct byoh_transaction *transaction, int *ret, struct byoh_error *err)
+{
+	int r;
+
+	if (transaction->bundle_copy < 0 || !byoh_reader_is_slices(byoh_bundle_reader(transaction->input->bundle)))
+		return 0;
+	r = byoh_make_directories(transaction->host->root_fd, BYOH_ARRIVING_FOLDER, 0700, err);
+	if (r < 0)
+		return r;
+	*ret = byoh_open_beneath(transaction->host->root_fd, BYOH_ARRIVING_FOLDER, O_RDONLY | O_DIRECTORY, 0, err);
+	return *ret < 0 ? *ret : 0;
+}
+
+static int run_worker(struct byoh_transaction *transaction, struct unpacking *unpacking, int arriving,
+		      struct byoh_error *err)
+{
+	const struct byoh_observer *observer = transaction->input->observer;
+	int folders[BYOH_STAGING_MAX + 1];
+	struct byoh_work work = {
+		.run = unpack_bundle,
+		.context = unpacking,
+		.folders = folders,
+		.folder_count = byoh_staging_folders(transaction->staging, folders),
+		.cancel = transaction->input->cancel,
+	};
+
+	if (arriving >= 0)
+		folders[work.folder_count++] = arriving;
+	if (observer) {
+		work.bytes = observer->bytes;
+		work.note = observer->note;
+		work.observer = observer->context;
+	}
+	return byoh_worker_run(&work, err);
+}
+
+static int unpack(struct byoh_transaction *transaction, size_t file_count, struct byoh_error *err)
+{
+	struct unpacking unpacking = { .transaction = transaction };
+	CLEANUP_FREE bool *wanted = NULL;
+	CLEANUP_FD int arriving = -1;
+	int r = 0;
 
 	if (!wants_unpacking(transaction, file_count))
 		return 0;
-	if (input->observer) {
-		unpack.progress.report = input->observer->bytes;
-		unpack.progress.context = input->observer->context;
-	}
-	unpack.decode = wanted = wanted_frames(transaction, file_count);
+	unpacking.wanted = wanted = wanted_frames(transaction, file_count);
 	if (!wanted)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	if (byoh_bundle_base(input->bundle)) {
-		int r = byoh_staging_for(transaction->staging, BYOH_HOME "/base", &unpack.scratch_fd, NULL, err);
-
-		if (r < 0)
-			return r;
-	}
-	return byoh_bundle_unpack(input->bundle, &unpack, err);
+	if (byoh_bundle_base(transaction->input->bundle))
+		r = byoh_staging_for(transaction->staging, BYOH_HOME "/base", &unpacking.scratch_fd, NULL, err);
+	if (r == 0)
+		r = open_arriving(transaction, &arriving, err);
+	if (r < 0)
+		return r;
+	r = run_worker(transaction, &unpacking, arriving, err);
+	if (arriving >= 0)
+		byoh_transaction_remove_empty(transaction->host, BYOH_ARRIVING_FOLDER);
+	return r;
 }
 
 /* What the bundle puts at the file's own place: from this run's staging, or from an earlier run. */
@@ -355,20 +426,12 @@ int byoh_transaction_stage(struct byoh_transaction *transaction, struct byoh_err
 {
 	struct byoh_bundle *bundle = transaction->input->bundle;
 	size_t file_count = bundle ? byoh_bundle_index(bundle)->file_count : 0;
-	struct byoh_error failure = BYOH_ERROR_INIT;
 	int r = make_tables(transaction, file_count, err);
 
 	if (r == 0)
 		r = for_each_action(transaction, stage_early, err);
 	if (r == 0)
 		r = unpack(transaction, file_count, err);
-	if (r == -ENOMEDIUM && keep_arrived(transaction, &failure) < 0)
-		byoh_observer_warn(transaction->input->observer, "%s", failure.message);
-	/* Its first bytes may be those of a slice that was bad itself. */
-	if (r == -EBADMSG && byoh_reader_is_slices(byoh_bundle_reader(bundle)) &&
-	    byoh_slices_used_kept(byoh_bundle_reader(bundle)))
-		byoh_error_remedy(err, "if that slice is good, remove " BYOH_ARRIVING_FOLDER
-				       " and begin with the first one again");
 	byoh_cleanup_fd(&transaction->bundle_copy);
 	transaction->bundle_copy = -1;
 	if (r == 0)

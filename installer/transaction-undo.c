@@ -12,6 +12,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
+#include "installer/arriving.h"
 #include "installer/run.h"
 #include "installer/steps/leave.h"
 #include "installer/transaction-internal.h"
@@ -259,6 +260,7 @@ void byoh_transaction_tidy(const struct byoh_host *host)
 	(void)!byoh_remove_tree(host->root_fd, BYOH_STAGING_PATH, NULL);
 	byoh_transaction_remove_empty(host, BYOH_JOURNAL_FOLDER);
 	byoh_transaction_remove_empty(host, BYOH_BEFORE_FOLDER);
+	byoh_transaction_remove_empty(host, BYOH_ARRIVING_FOLDER);
 }
 
 static int recover_locked(const struct byoh_host *host, const struct byoh_observer *observer,
