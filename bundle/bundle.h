@@ -24,6 +24,8 @@ struct byoh_bundle; /* an open bundle; owns its descriptor, manifest and index *
  * the superblock. Nothing in it is believed yet. -ENODATA with a clear message for an executable
  * without a bundle behind it. */
 BYOH_MUST_CHECK int byoh_bundle_open(const char *path, struct byoh_bundle **ret, struct byoh_error *err);
+/* The same where path may name a slice (X.bundle.001): the others lie beside it. */
+BYOH_MUST_CHECK int byoh_bundle_open_any(const char *path, struct byoh_bundle **ret, struct byoh_error *err);
 /* The same for a descriptor, which the bundle takes on success. name stands in messages. */
 BYOH_MUST_CHECK int byoh_bundle_open_fd(int fd, const char *name, struct byoh_bundle **ret,
 					struct byoh_error *err);

@@ -127,10 +127,11 @@ static int tell_file(const struct byoh_stick *stick, const struct byoh_stick_fil
 	byoh_digest_hex(file->bundle ? byoh_bundle_id(file->bundle) : &file->digest, hex);
 	byoh_format_size(file->size, size);
 	if (!file->bundle)
-		return byoh_buffer_printf(ret, err, "%s/%s: good: %s of %s, sha256 %s\n", stick->folder, file->name,
-					  kinds[file->kind], size, hex);
-	TRY(byoh_buffer_printf(ret, err, "%s/%s: good: %s %s, %s, id %s\n", stick->folder, file->name,
-			       byoh_bundle_manifest(file->bundle)->name, byoh_bundle_manifest(file->bundle)->version,
+		return byoh_buffer_printf(ret, err, "%s/%s: good: %s of %s, sha256 %s\n%s", stick->folder, file->name,
+					  kinds[file->kind], size, hex, file->kind == BYOH_STICK_SLICE ?
+					  "  copied as it is: the bundle's other slices are not beside it\n" : "");
+	TRY(byoh_buffer_printf(ret, err, "%s/%s: good: %s%s %s, %s, id %s\n", stick->folder, file->name,
+			       file->kind == BYOH_STICK_SLICE ? "a slice of " : "", byoh_bundle_manifest(file->bundle)->name, byoh_bundle_manifest(file->bundle)->version,
 			       size, hex));
 	signatures = byoh_bundle_signatures(file->bundle, &count);
 	for (size_t i = 0; i < count; i++) {

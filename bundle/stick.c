@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bundle/stick.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/path.h"
 #include "bundle/read-back.h"
+#include "bundle/slices.h"
 
 #define CHUNK ((size_t)1 << 20)
 #define FLUSH_EVERY ((uint64_t)8 << 20) /* a stick is slow: what the cache takes is no progress */
@@ -48,14 +48,23 @@ static bool ends_with(const char *text, const char *end)
 	return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
+static bool is_bundle_name(const char *name)
+{
+	return ends_with(name, ".run") || ends_with(name, ".bundle");
+}
+
 static enum byoh_stick_kind kind_of(const char *name)
 {
-	const char *dot = strrchr(name, '.');
+	char whole[BYOH_NAME_MAX + 1];
+	size_t length;
 
-	if (ends_with(name, ".run") || ends_with(name, ".bundle"))
+	if (is_bundle_name(name))
 		return BYOH_STICK_BUNDLE;
-	return dot && strlen(dot) == 4 && isdigit((unsigned char)dot[1]) && isdigit((unsigned char)dot[2]) &&
-			       isdigit((unsigned char)dot[3]) ? BYOH_STICK_SLICE : BYOH_STICK_FILE;
+	if (!byoh_slice_is_name(name, &length) || length >= sizeof(whole))
+		return BYOH_STICK_FILE;
+	memcpy(whole, name, length);
+	whole[length] = '\0';
+	return is_bundle_name(whole) ? BYOH_STICK_SLICE : BYOH_STICK_FILE;
 }
 
 static void count_bytes(void *context, uint64_t bytes)
@@ -118,6 +127,35 @@ static int check_collisions(const struct byoh_stick *stick, const struct byoh_st
 	return 0;
 }
 
+/* The bytes of a slice on the stick are compared with its source; so it is there that the whole is checked, once for
+ * all its slices. Where some are elsewhere nobody can tell. */
+static int check_slices(struct byoh_stick *stick, struct byoh_stick_file *file, struct byoh_error *err)
+{
+	size_t length = strlen(file->path) - strlen(".001");
+	struct byoh_error failure = BYOH_ERROR_INIT;
+	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
+	int r;
+
+	for (const struct byoh_stick_file *other = stick->files; other < file; other++)
+		if (other->bundle && other->kind == BYOH_STICK_SLICE && strncmp(other->path, file->path, length) == 0 &&
+		    strlen(other->path) == strlen(file->path)) {
+			TRY(byoh_bundle_open_any(file->path, &file->bundle, err));
+			return byoh_bundle_examine(file->bundle, err);
+		}
+	begin_phase(stick, "Checking");
+	r = byoh_bundle_open_any(file->path, &bundle, &failure);
+	if (r == 0)
+		r = check_bundle(stick, bundle, &failure);
+	if (r < 0 && failure.kind != BYOH_ERROR_MEDIUM) {
+		if (err)
+			*err = failure;
+		return r;
+	}
+	if (r == 0)
+		file->bundle = TAKE_PTR(bundle);
+	return 0;
+}
+
 static int check_source(struct byoh_stick *stick, struct byoh_stick_file *file, struct byoh_error *err)
 {
 	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
@@ -125,6 +163,8 @@ static int check_source(struct byoh_stick *stick, struct byoh_stick_file *file, 
 	TRY(byoh_medium_check_name(&stick->medium, file->name, err));
 	TRY(byoh_medium_check_size(&stick->medium, file->path, file->size, err));
 	TRY(check_collisions(stick, file, err));
+	if (file->kind == BYOH_STICK_SLICE)
+		return check_slices(stick, file, err);
 	if (file->kind != BYOH_STICK_BUNDLE)
 		return 0;
 	begin_phase(stick, "Checking");

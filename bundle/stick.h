@@ -17,10 +17,10 @@ enum byoh_stick_kind { BYOH_STICK_FILE, BYOH_STICK_SLICE, BYOH_STICK_BUNDLE };
 struct byoh_stick_file {
 	const char *path; /* the source, borrowed */
 	const char *name; /* on the stick; part of path */
-	enum byoh_stick_kind kind; /* by the name: .run and .bundle have to be bundles, .001 is a slice */
+	enum byoh_stick_kind kind; /* by the name: .run and .bundle have to be bundles, X.bundle.001 is a slice of one */
 	uint64_t size;
 	struct byoh_digest digest;   /* of what came back from the stick */
-	struct byoh_bundle *bundle;  /* as read from the stick; NULL: none */
+	struct byoh_bundle *bundle;  /* as read from the stick, of a slice what it is a part of; NULL: none */
 	int fd;			     /* of the source; -1: closed */
 	bool direct;		     /* read past the cache by O_DIRECT */
 };

@@ -133,27 +133,5 @@ int byoh_cli_size(const char *text, const char *option, uint64_t *ret, struct by
 
 int byoh_cli_open_bundle(const char *path, struct byoh_bundle **ret, struct byoh_error *err)
 {
-	CLEANUP_READER struct byoh_reader *reader = NULL;
-	CLEANUP_FREE char *whole = NULL;
-	CLEANUP_FREE char *folder = NULL;
-	const char *slash, *folders[1];
-	struct byoh_slices_input input = { .folders = folders, .folder_count = 1 };
-	size_t length;
-	int r;
-
-	if (!byoh_slice_is_name(path, &length))
-		return byoh_bundle_open(path, ret, err);
-	whole = strndup(path, length);
-	slash = whole ? strrchr(whole, '/') : NULL;
-	folder = !slash ? strdup(".") : strndup(whole, slash == whole ? 1 : (size_t)(slash - whole));
-	if (!whole || !folder)
-		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
-	folders[0] = folder;
-	input.name = slash ? slash + 1 : whole;
-	r = byoh_slices_open(&input, &reader, err);
-	if (r == 0)
-		r = byoh_bundle_open_reader(reader, whole, ret, err);
-	if (r == 0)
-		reader = NULL;
-	return r;
+	return byoh_bundle_open_any(path, ret, err);
 }

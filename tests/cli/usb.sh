@@ -53,6 +53,22 @@ check "a link is what it names" eval 'exits 0 usb "$work/link.bundle" --to "$sti
 touch "$stick/.byoh-usb-0.tmp" "$stick/.byoh-usb-7.tmp"
 check "what a run that was cut off left is removed" eval 'exits 0 usb "$work/plain.bundle" --to "$stick" --quiet && [ ! -e "$stick/.byoh-usb-7.tmp" ]'
 
+step "slices"
+fresh_stick
+mkdir "$work/slices"
+"$BYOH_BUNDLE" split "$work/plain.bundle" --size 3M --out "$work/slices" --quiet
+check "all of them, checked as the bundle that they are" eval 'exits 0 usb "$work"/slices/* --to "$stick" --key "$work/key/public.pem" && prints "a slice of plain 1.0" && prints "id $id"'
+check "the receipt names it" receipt ".files[0].kind == \"slice\" and .files[0].id == \"$id\" and .files[1].id == \"$id\" and .files[0].signers[0].vouched"
+fresh_stick
+check "one of them, when the others lie beside it" eval 'exits 0 usb "$work/slices/plain.bundle.002" --to "$stick" && prints "id $id" && cmp "$work/slices/plain.bundle.002" "$stick/plain.bundle.002"'
+mv "$work/slices/plain.bundle.001" "$work/first"
+check "when they do not it is said that nobody looked" eval 'exits 0 usb "$work/slices/plain.bundle.002" --to "$stick" && prints "are not beside it"'
+mv "$work/first" "$work/slices/plain.bundle.001"
+before "$stick"
+check "another publisher's" refused 3 usb "$work"/slices/* --to "$stick" --quiet --key "$work/other/public.pem"
+damage "$work/slices/plain.bundle.002" 1000000
+check "a damaged one, by its name" eval 'refused 3 usb "$work"/slices/* --to "$stick" --quiet && says plain.bundle.002'
+
 step "what is not copied"
 fresh_stick
 echo older >"$stick/plain.run"
