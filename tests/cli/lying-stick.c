@@ -2,11 +2,11 @@
 /*
  * A stick that lies, as a file system: it has a capacity and forgets, or changes, what was written.
  *
- *   lying-stick MOUNTPOINT CAPACITY REAL [cached] [wrong OFFSET] [dead OFFSET]    sizes in bytes
+ *   lying-stick MOUNTPOINT CAPACITY REAL [cached] [wrong OFFSET] [dead OFFSET] [second OFFSET]    sizes in bytes
  *
  * Blocks go to the medium in the order in which they are written, and begin anew at REAL, as in sticks whose firmware
  * claims more than there is. wrong: of each file the byte there comes back as another; dead: from there on reading
- * fails. cached: without O_DIRECT, and the kernel may keep the pages. Returns when it is mounted.
+ * fails; second: from there on each byte comes back as it is once, and as another whenever it is read again. cached: without O_DIRECT, and the kernel may keep the pages. Returns when it is mounted.
  */
 #define FUSE_USE_VERSION 31
 #include <errno.h>
@@ -25,12 +25,13 @@ struct file {
 	char name[256];
 	size_t size, block_count;
 	size_t *blocks;
+	unsigned char *seen; /* one a byte of the file: it has been read */
 };
 
 static struct file files[MAX_FILES];
 static unsigned char *medium;
 static size_t capacity, real, next_block;
-static off_t wrong_at = -1, dead_at = -1;
+static off_t wrong_at = -1, dead_at = -1, second_at = -1;
 static bool cached;
 
 static struct file *find(const char *path)
@@ -125,6 +126,23 @@ static int write_file(const char *path, const char *bytes, size_t size, off_t of
 	return (int)size;
 }
 
+/* What to change in the byte. */
+static unsigned char lie(struct file *file, size_t at)
+{
+	if ((off_t)at == wrong_at)
+		return 1;
+	if (second_at < 0 || (off_t)at < second_at)
+		return 0;
+	if (!file->seen)
+		file->seen = calloc(1, file->size);
+	if (!file->seen)
+		exit(1);
+	if (file->seen[at])
+		return 1;
+	file->seen[at] = 1;
+	return 0;
+}
+
 static int read_file(const char *path, char *bytes, size_t size, off_t offset, struct fuse_file_info *info)
 {
 	struct file *file = find(path);
@@ -141,7 +159,7 @@ static int read_file(const char *path, char *bytes, size_t size, off_t offset, s
 	for (size_t i = 0; i < size; i++) {
 		size_t at = (size_t)offset + i;
 
-		bytes[i] = (char)(block_of(file, at / BLOCK)[at % BLOCK] ^ ((off_t)at == wrong_at ? 1 : 0));
+		bytes[i] = (char)(block_of(file, at / BLOCK)[at % BLOCK] ^ lie(file, at));
 	}
 	return (int)size;
 }
@@ -153,6 +171,7 @@ static int remove_file(const char *path)
 	if (!file)
 		return -ENOENT;
 	free(file->blocks);
+	free(file->seen);
 	memset(file, 0, sizeof(*file));
 	return 0;
 }
@@ -212,6 +231,8 @@ int main(int argc, char **argv)
 			wrong_at = strtoll(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "dead") == 0 && i + 1 < argc)
 			dead_at = strtoll(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "second") == 0 && i + 1 < argc)
+			second_at = strtoll(argv[++i], NULL, 10);
 	}
 	medium = calloc(1, real);
 	return medium ? fuse_main(3, arguments, &operations, NULL) : 1;
