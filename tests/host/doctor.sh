@@ -2,7 +2,7 @@
 # Every cause that `byoh-install doctor` knows and that a machine can be brought to have is produced on one, one after
 # the other, and doctor has to name it and no other. One machine, one control plane; it takes about an hour.
 #
-#   DOCTOR_CAUSES='swap-on ...'    these alone; quick: a few that are seen at once
+#   DOCTOR_CAUSES='swap-on ...'    these alone, in this order; quick: a few that are seen at once
 # shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -91,10 +91,10 @@ check "doctor finds nothing wrong with it" guest 'byoh-install doctor'
 
 read -ra wanted <<<"${DOCTOR_CAUSES:-}"
 [ "${DOCTOR_CAUSES:-}" != quick ] || wanted=("${doctor_quick[@]}")
-for id in "${doctor_order[@]}"; do
-	[ -n "${doctor_make[$id]+x}" ] || continue
-	[ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " = *" $id "* ]] || continue
-	doctor_try "$id"
+order=("${doctor_order[@]}")
+[ ${#wanted[@]} = 0 ] || order=("${wanted[@]}")
+for id in "${order[@]}"; do
+	[ -z "${doctor_make[$id]+x}" ] || doctor_try "$id"
 done
 
 # Control groups of version 1 need another boot.

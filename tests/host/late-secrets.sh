@@ -125,11 +125,15 @@ until_request() {
 	return 1
 }
 approve_next() {
-	local name
-	name=$(grep -m1 . < <(vm_in_world timeout "$vm_patience" "$CP_BIN/kubectl" --kubeconfig "$vm_dir/control-plane/conf/admin.conf" \
-		get csr --watch -o 'jsonpath={.metadata.name} {.spec.signerName} {.status.conditions}{"\n"}' 2>/dev/null |
-		awk '$2 == "kubernetes.io/kube-apiserver-client-kubelet" && NF == 2 { print $1; fflush() }')) || return 1
-	kubectl certificate approve "$name"
+	local name signer conditions
+	while read -r name signer conditions; do
+		if [ "$signer" = kubernetes.io/kube-apiserver-client-kubelet ] && [ -z "$conditions" ]; then
+			kubectl certificate approve "$name"
+			return
+		fi
+	done < <(vm_in_world timeout "$vm_patience" "$CP_BIN/kubectl" --kubeconfig "$vm_dir/control-plane/conf/admin.conf" \
+		get csr --watch -o 'jsonpath={.metadata.name} {.spec.signerName} {.status.conditions}{"\n"}' 2>/dev/null)
+	return 1
 }
 
 must "a bare machine boots, with a private link" vm_start --link
