@@ -13,7 +13,7 @@ host_begin late-secrets --link
 vm_link_start
 must "a control plane starts" control_plane start "$vm_host_address"
 approvers=(byoh:node-autoapprove kubeadm:node-autoapprove-bootstrap)
-kubectl get clusterrolebinding "${approvers[@]}" -o yaml >"$vm_dir/approvers.yaml"
+kubectl get clusterrolebinding "${approvers[@]}" -o yaml | sed "/^ *\(resourceVersion\|uid\|creationTimestamp\|selfLink\):/d" >"$vm_dir/approvers.yaml"
 must "nobody approves requests by himself" kubectl delete clusterrolebinding "${approvers[@]}"
 
 site_write "$host_site" tlsBootstrap "$(control_plane ca)" none
@@ -176,8 +176,9 @@ is_denied() {
 check "denied: said" is_denied
 must "what it says is done" eval 'guest "systemctl stop kubelet" && kubectl delete csr --all && guest "systemctl start kubelet"'
 approve_next >"$vm_dir/approved" 2>&1 &
+approving=$! # and not the machine, which is a child of this shell as well
 check "approved while it waits: joined" eval 'join 0 --token-file good --wait "$vm_patience" && is ".join == \"joined\" and .joinReason == null"'
-wait
+wait "$approving"
 must "the node appears" cluster_wait_object nodes worker
 must "the node becomes Ready" cluster_wait_ready node worker
 check "status tells the ends of certificates" eval 'guest "byoh-install status --json" >"$vm_dir/said" && is "[.certificates[] | select(.name == \"kubelet\" or .name == \"ca\") | .state] == [\"valid\", \"valid\"]"'
