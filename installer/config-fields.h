@@ -91,6 +91,12 @@ BYOH_MUST_CHECK int byoh_config_read_cni(const struct byoh_config_reader *reader
 BYOH_MUST_CHECK int byoh_config_read_management(const struct byoh_config_reader *reader,
 						const struct byoh_yaml_node *map, struct byoh_error *err);
 void byoh_config_release_management(struct byoh_management *management);
+BYOH_MUST_CHECK int byoh_config_read_iso(const struct byoh_config_reader *reader,
+					 const struct byoh_yaml_node *map, struct byoh_error *err);
+/* iso.network */
+BYOH_MUST_CHECK int byoh_config_read_iso_network(const struct byoh_config_reader *reader,
+						 const struct byoh_yaml_node *map, struct byoh_error *err);
+bool byoh_is_host_names(const char *text); /* separated by single spaces */
 /* All of them, from the root of a document or of a merged one. */
 BYOH_MUST_CHECK int byoh_config_read_sections(const struct byoh_config_reader *reader,
 					      const struct byoh_yaml_node *root, struct byoh_error *err);

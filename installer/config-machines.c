@@ -43,11 +43,11 @@ static struct byoh_yaml_node *new_mapping(struct byoh_config_overlay *overlay, s
 	return node->keys && node->items ? node : NULL;
 }
 
-/* What says where a secret or a file comes from is one thing: half of it from here and half of it from
- * there would be two sources. */
+/* What says where a secret or a file comes from, or which disk it is, is one thing: half of it from here and
+ * half of it from there would be two sources. */
 static bool is_replaced_whole(const char *key)
 {
-	static const char *const keys[] = { "ca", "token", "kubeconfig", "auth", "tls" };
+	static const char *const keys[] = { "ca", "token", "kubeconfig", "auth", "tls", "disk", "data" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -140,7 +140,7 @@ int byoh_config_machine_matches(const struct byoh_yaml *doc, const struct byoh_y
 {
 	static const char *const keys[] = {
 		"match", "cluster", "join", "node", "agent", "host", "containerd", "registries",
-		"kubeProxy", "cni", NULL,
+		"kubeProxy", "cni", "iso", NULL,
 	};
 	static const struct byoh_field fields[] = {
 		{ .key = "serial", .type = BYOH_FIELD_STRING, .offset = offsetof(struct match, serial) },

@@ -28,7 +28,7 @@ static bool is_metrics(const char *text)
 }
 
 /* Names separated by single spaces, as a line of /etc/hosts has them. */
-static bool is_host_names(const char *text)
+bool byoh_is_host_names(const char *text)
 {
 	CLEANUP_FREE char *copy = strdup(text);
 	char *rest = copy, *name;
@@ -118,7 +118,7 @@ static int read_host(const struct byoh_config_reader *reader, const struct byoh_
 		{ .key = "ntp", .type = BYOH_FIELD_STRINGS, .offset = AT(host.ntp),
 		  .valid = byoh_is_host, .form = "a list of host names or addresses of time servers" },
 		{ .key = "hosts", .type = BYOH_FIELD_PAIRS, .offset = AT(host.hosts),
-		  .valid = is_host_names, .valid_key = byoh_is_ip,
+		  .valid = byoh_is_host_names, .valid_key = byoh_is_ip,
 		  .form = "addresses with their names, {10.0.0.1: \"api.lan api\"}" },
 		{ .key = "slices", .type = BYOH_FIELD_BOOL, .offset = AT(host.slices) },
 		{ .key = "dummyRoute", .type = BYOH_FIELD_BOOL, .offset = AT(host.dummy_route) },
@@ -186,6 +186,7 @@ static const struct section sections[] = {
 	{ "policy", read_policy, BYOH_MODES_ALL, NULL },
 	/* Its own effect in a join mode is judged by `manifests`: a rack may have machines of several. */
 	{ "management", byoh_config_read_management, BYOH_MODES_ALL, NULL },
+	{ "iso", byoh_config_read_iso, BYOH_MODES_ALL, NULL }, /* behind host: it brings some of that too */
 };
 
 int byoh_config_read_sections(const struct byoh_config_reader *reader, const struct byoh_yaml_node *root,

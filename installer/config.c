@@ -89,6 +89,7 @@ void byoh_config_free(struct byoh_config *config)
 	release_secrets(config);
 	release_registries(config);
 	byoh_config_release_management(&config->management);
+	byoh_config_release_iso(&config->iso);
 	release_pairs(&config->node.labels);
 	release_strings(&config->node.taints);
 	release_pairs(&config->node.system_reserved);
@@ -155,7 +156,6 @@ static int check_head(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 		"apiVersion", "kind", "cluster", "join", "node", "agent", "host", "containerd",
 		"registries", "kubeProxy", "cni", "policy", "management", "machines", "iso", NULL,
 	};
-	const struct byoh_yaml_node *ignored = NULL;
 	const char *version = NULL, *kind = NULL;
 	int r;
 
@@ -174,8 +174,7 @@ static int check_head(const struct byoh_yaml *doc, const struct byoh_yaml_node *
 	if (r == 0 && strcmp(kind, KIND) != 0)
 		return byoh_yaml_fail(doc, byoh_yaml_get(root, "kind"), err,
 				      "the kind must be " KIND ", not \"%.60s\"", kind);
-	/* The builder of boot media reads what is in there. */
-	return r < 0 ? r : byoh_yaml_read_node(doc, root, "iso", BYOH_YAML_MAPPING, false, &ignored, err);
+	return r;
 }
 
 /* The root with an entry of `machines:` laid over it. */

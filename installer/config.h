@@ -12,6 +12,8 @@
 
 #include "bundle/base/buffer.h"
 #include "bundle/base/error.h"
+#include "installer/config-iso.h"
+#include "installer/config-types.h"
 
 /* What was found by cluster.ca.pin. It is believed because it has the pin, wherever it lies. */
 #define BYOH_DISCOVERED_CA "discovered-ca.crt"
@@ -25,20 +27,6 @@ enum byoh_capacity {
 	BYOH_CAPACITY_CPU, BYOH_CAPACITY_MEMORY, BYOH_CAPACITY_EPHEMERAL_DISK, BYOH_CAPACITY_MAX_PODS,
 	BYOH_CAPACITY_GPU_TYPE, BYOH_CAPACITY_GPU_COUNT, BYOH_CAPACITY_LABELS, BYOH_CAPACITY_TAINTS,
 	BYOH_CAPACITY_CSI_DRIVERS, BYOH_CAPACITIES,
-};
-
-struct byoh_pair {
-	char *key, *value;
-};
-
-struct byoh_pairs {
-	size_t count;
-	struct byoh_pair *items;
-};
-
-struct byoh_strings {
-	size_t count;
-	char **items;
 };
 
 /* registries.mirrors.<host>, as RKE2 writes them */
@@ -176,6 +164,7 @@ struct byoh_config {
 	} policy;
 
 	struct byoh_management management;
+	struct byoh_iso iso;
 };
 
 /* Reads and checks a config and the files that it names (paths relative to its folder; where such a file

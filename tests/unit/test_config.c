@@ -172,7 +172,7 @@ static void test_no_config(void **state)
 	     "kubeProxy: {manage: false, mode: ipvs}\n"                                         \
 	     "cni: {install: somewhere/10-net.conflist}\n"                                      \
 	     "policy: {threshold: 2, requireConfigSignature: true}\n"                           \
-	     "iso: {anything: [goes]}\n"
+	     "iso: {mode: inspect}\n"
 
 static void test_every_section(void **state)
 {
