@@ -12,7 +12,7 @@
 static const struct byoh_cli_verb *const verbs[] = {
 	&byoh_cli_keygen, &byoh_cli_fetch, &byoh_cli_lock,   &byoh_cli_build,
 	&byoh_cli_digest, &byoh_cli_sign,  &byoh_cli_verify, &byoh_cli_inspect,
-	&byoh_cli_diff,	  &byoh_cli_usb, &byoh_cli_split,
+	&byoh_cli_diff,	  &byoh_cli_usb, &byoh_cli_split, &byoh_cli_iso_config,
 };
 
 static void print_help(FILE *out)
