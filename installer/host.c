@@ -173,6 +173,49 @@ static int open_root(struct byoh_host *host, const char *root, struct byoh_error
 	return 0;
 }
 
+/* "serial X", "uuid X", "mac X": what a root is made for says who made it, while it is being made. */
+static int take_machine_line(struct byoh_host *host, char *line, struct byoh_error *err)
+{
+	char *value = strchr(line, ' ');
+	char *copy = value ? strdup(value + 1) : NULL, **macs;
+
+	if (!value)
+		return 0;
+	*value = 0;
+	if (!copy)
+		return out_of_memory(err);
+	if (!strcmp(line, "serial") && !host->identity.serial) {
+		host->identity.serial = copy;
+	} else if (!strcmp(line, "uuid") && !host->identity.uuid) {
+		host->identity.uuid = copy;
+	} else if (!strcmp(line, "mac")) {
+		macs = realloc(host->identity.macs.items, (host->identity.macs.count + 1) * sizeof(*macs));
+		if (!macs) {
+			free(copy);
+			return out_of_memory(err);
+		}
+		host->identity.macs.items = macs;
+		macs[host->identity.macs.count++] = copy;
+	} else {
+		free(copy);
+	}
+	return 0;
+}
+
+static int gather_machine(struct byoh_host *host, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	char *rest, *line;
+	int rc = 0;
+
+	if (byoh_host_read(host->root_fd, BYOH_MACHINE_FILE, SMALL_FILE_MAX, &text, NULL) < 0)
+		return 0;
+	rest = text.data;
+	while (!rc && rest && (line = strsep(&rest, "\n")))
+		rc = take_machine_line(host, line, err);
+	return rc;
+}
+
 static int gather(struct byoh_host *host, struct byoh_error *err)
 {
 	int rc;
@@ -195,7 +238,7 @@ static int gather(struct byoh_host *host, struct byoh_error *err)
 		return byoh_host_gather_live(host, err);
 	host->kernel_release = strdup("");
 	host->cgroup_controllers = strdup("");
-	return host->kernel_release && host->cgroup_controllers ? 0 : out_of_memory(err);
+	return host->kernel_release && host->cgroup_controllers ? gather_machine(host, err) : out_of_memory(err);
 }
 
 int byoh_host_gather(const char *root, struct byoh_outside *outside, struct byoh_host **ret,

@@ -17,6 +17,9 @@
 /* What containerd.existing: adopt left as it was, a path a line. */
 #define BYOH_ADOPTED_PATH "/var/lib/byoh/adopted"
 
+/* Below a root: what a machine is that the root is made for, while it is being made ("serial X", "uuid X", "mac X"). */
+#define BYOH_MACHINE_FILE "/run/byoh-machine"
+
 struct byoh_outside;
 
 struct byoh_swap {

@@ -22,6 +22,7 @@ static const struct byoh_verb *const verbs[] = {
 	&byoh_verb_support_bundle, &byoh_verb_settle,
 	&byoh_verb_kubeadm_join,
 	&byoh_verb_certificates,
+	&byoh_verb_boot,
 };
 
 static atomic_bool cancelled;
@@ -38,7 +39,7 @@ enum option_id {
 	OPTION_SIGNATURES, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_KUBECONFIG, OPTION_CA, OPTION_RECOVER,
 	OPTION_KEEP_DATA, OPTION_DRAIN, OPTION_DRAINED, OPTION_DRAIN_KUBECONFIG, OPTION_ALLOW_DOWNGRADE,
 	OPTION_GUARD_CA, OPTION_ADOPT_NODE, OPTION_TOKEN_TTL, OPTION_CLUSTER_KUBECONFIG, OPTION_MANAGEMENT,
-	OPTION_AGAIN, OPTION_WAIT, OPTION_VOLUME, OPTION_MIRROR_CA, OPTION_HELP, OPTION_VERSION,
+	OPTION_AGAIN, OPTION_WAIT, OPTION_VOLUME, OPTION_MIRROR_CA, OPTION_DEVICES, OPTION_HELP, OPTION_VERSION,
 };
 
 static const struct option options[] = {
@@ -79,6 +80,7 @@ static const struct option options[] = {
 	{ "token-ttl", required_argument, NULL, OPTION_TOKEN_TTL },
 	{ "cluster-kubeconfig", required_argument, NULL, OPTION_CLUSTER_KUBECONFIG },
 	{ "management", required_argument, NULL, OPTION_MANAGEMENT },
+	{ "devices", required_argument, NULL, OPTION_DEVICES },
 	{ 0 },
 };
 
@@ -119,6 +121,7 @@ static const struct option_help {
 	[OPTION_ADOPT_NODE] = { NULL, "give the agent a host that is a node already; it may come to wipe it" },
 	[OPTION_TOKEN_TTL] = { "TIME", "how long the bootstrap token lives: 30m, 24h (the default), 7d" },
 	[OPTION_CLUSTER_KUBECONFIG] = { "FILE", "the kubeconfig by which Cluster API is to reach the cluster" },
+	[OPTION_DEVICES] = { "FILE", "disks as boot --json describes them, in place of this machine's" },
 	[OPTION_MANAGEMENT] = { "DIR", "an unpacked management bundle, for a clusterctl without internet" },
 };
 
@@ -225,7 +228,7 @@ static int take_option(struct byoh_options *ret, enum option_id id, struct byoh_
 		[OPTION_KUBECONFIG] = &ret->kubeconfig, [OPTION_CA] = &ret->ca, [OPTION_RECOVER] = NULL,
 		[OPTION_DRAIN_KUBECONFIG] = &ret->drain_kubeconfig, [OPTION_TOKEN_TTL] = &ret->token_ttl,
 		[OPTION_CLUSTER_KUBECONFIG] = &ret->cluster_kubeconfig, [OPTION_MANAGEMENT] = &ret->management,
-		[OPTION_WAIT] = &ret->wait,
+		[OPTION_WAIT] = &ret->wait, [OPTION_DEVICES] = &ret->devices,
 	};
 	bool *flags[] = {
 		[OPTION_JSON] = &ret->json, [OPTION_YES] = &ret->yes, [OPTION_QUIET] = &ret->quiet,

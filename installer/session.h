@@ -32,6 +32,7 @@ struct byoh_options {
 	const char *from[BYOH_SLICES_FOLDERS_MAX];
 	size_t from_count;
 	const char *mirror_ca;
+	const char *devices; /* boot */
 	const char *token_file, *kubeconfig, *ca, *wait; /* join */
 	bool again, volume;			  /* join */
 	const char *drain_kubeconfig;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "installer/disk/live.h"
 #include "installer/report.h"
 #include "installer/verbs/verbs.h"
 
@@ -9,6 +10,8 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
 	int r = byoh_session_enter_host(session, err);
 
+	if (r == 0 && byoh_live_is_here(session->host))
+		return byoh_boot_plan(session, err);
 	if (r == 0)
 		r = byoh_session_open_bundle(session, NULL, err);
 	if (r == 0)

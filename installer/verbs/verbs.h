@@ -20,7 +20,7 @@ struct byoh_verb {
 extern const struct byoh_verb byoh_verb_install, byoh_verb_plan, byoh_verb_preflight, byoh_verb_verify,
 	byoh_verb_inspect, byoh_verb_extract, byoh_verb_status, byoh_verb_join, byoh_verb_settle,
 	byoh_verb_repair, byoh_verb_rollback, byoh_verb_uninstall, byoh_verb_doctor,
-	byoh_verb_support_bundle, byoh_verb_manifests, byoh_verb_kubeadm_join, byoh_verb_certificates;
+	byoh_verb_support_bundle, byoh_verb_manifests, byoh_verb_kubeadm_join, byoh_verb_certificates, byoh_verb_boot;
 
 double byoh_seconds_since(const struct timespec *start);
 /* What install and join share: lock, check, carry out, tell. */
@@ -33,6 +33,8 @@ const char *byoh_join_outcome(const struct byoh_session *session);
 BYOH_MUST_CHECK int byoh_carry_out_untold(struct byoh_session *session, const char *verb, bool *ret_changed,
 					  struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_carry_out_tell(struct byoh_session *session, bool changed, struct byoh_error *err);
+/* In the system of a boot medium: the disks, and what would be written to which. */
+BYOH_MUST_CHECK int byoh_boot_plan(struct byoh_session *session, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_verify_installed(struct byoh_session *session, struct byoh_error *err);
 
 #endif

@@ -21,7 +21,7 @@ fresh_host() {
 tool() { "$root/usr/local/sbin/byoh-install" "$@" --root "$root"; }
 
 step "help"
-verbs=(install plan preflight verify inspect extract status repair rollback uninstall join manifests settle certificates)
+verbs=(install plan preflight verify inspect extract status repair rollback uninstall join manifests settle certificates boot)
 for verb in "${verbs[@]}"; do
 	check "help: $verb --help is its own" \
 		eval 'exits 0 "$BYOH_INSTALL" "$verb" --help && [ ! -s "$work/err" ] && [ "$(head -n 1 "$work/out" | cut -d" " -f1-3)" = "usage: byoh-install $verb" ] &&

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* iso.network as files of systemd-networkd (systemd.network(5), systemd.netdev(5)). Pure. */
+#ifndef BYOH_INSTALLER_DISK_NETWORK_FILES_H
+#define BYOH_INSTALLER_DISK_NETWORK_FILES_H
+
+#include "bundle/base/buffer.h"
+#include "bundle/base/error.h"
+#include "installer/config-iso.h"
+
+#define BYOH_NETWORK_FOLDER "/etc/systemd/network"
+
+/* Calls put with the path and text of each file. What put returns other than 0 ends it, and is returned. */
+BYOH_MUST_CHECK int byoh_network_files(const struct byoh_iso *iso,
+				       int (*put)(void *context, const char *path, const char *text, struct byoh_error *err),
+				       void *context, struct byoh_error *err);
+/* /etc/resolv.conf; "" where no server is given. */
+BYOH_MUST_CHECK int byoh_network_resolv_conf(const struct byoh_iso *iso, struct byoh_buffer *ret, struct byoh_error *err);
+
+#endif
