@@ -226,7 +226,7 @@ static int unpack(struct work *work, struct byoh_error *err)
 	TRY(byoh_make_directories(work->session->host->root_fd, TARGET, 0700, err));
 	TRY(mount_at(work->root, work->target, err));
 	TRY(RUN(work, LONG_SECONDS, err, "unsquashfs", "-f", "-n", "-q", "-d", work->target, system));
-	work->target_fd = open(work->target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	work->target_fd = open(work->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* syncfs takes no O_PATH */
 	if (work->target_fd < 0)
 		return byoh_fail_errno(err, "cannot open %s", work->target);
 	if (!work->data)
@@ -342,6 +342,7 @@ static int finish(struct work *work, struct byoh_error *err)
 		return byoh_fail_errno(err, "cannot write all of %s", work->root);
 	close(TAKE_FD(work->target_fd));
 	unmount_tree(work->target, work->iso->data_mount);
+	byoh_lay_down_clear(work->session->host); /* what the loader's programs may still hold */
 	TRY(RUN(work, 0, err, "e2label", work->root, BYOH_LABEL_ROOT));
 	TRY(sync_disk(work->disk, err));
 	snprintf(number, sizeof(number), "%d", BYOH_PART_ROOT);

@@ -120,19 +120,22 @@ static int tell_choice(struct boot *boot, struct byoh_error *err)
 	return boot->choice.outcome == BYOH_DISK_CHOSEN ? tell_script(boot, err) : 0;
 }
 
+/* A configuration that is wrong is no reason not to show what there is. */
 static int look(struct boot *boot, struct byoh_error *err)
 {
 	const struct byoh_session *session = boot->session;
+	int r = byoh_live_config_find(session, &boot->live, err);
 
-	TRY(byoh_live_config_find(session, &boot->live, err));
 	if (boot->live.config)
 		byoh_report_line(session, "byoh: configuration from %s", boot->live.where);
-	else
+	else if (r == 0)
 		byoh_report_line(session, "byoh: no configuration");
-	TRY(read_devices(boot, err));
 	tell_machine(boot);
-	TRY(tell_disks(boot, err));
-	return tell_choice(boot, err);
+	if (r < 0)
+		err = NULL; /* the first one counts */
+	if (read_devices(boot, err) < 0 || tell_disks(boot, err) < 0)
+		return r < 0 ? r : -EIO;
+	return r < 0 ? r : tell_choice(boot, err);
 }
 
 static int tell_json(const struct boot *boot, struct byoh_error *err)

@@ -53,8 +53,8 @@ printf 'kind: [\n' >"$work/bad.yaml"
 printf 'apiVersion: v1\nkind: Pod\n' >"$work/pod.yaml"
 : >"$work/empty.yaml"
 { cat "$work/short.yaml" && printf '# %s\n' $(seq 15000); } >"$work/large.yaml"
-for name in bad pod empty large; do
-	check "refused: $name.yaml" eval 'exits 2 config "$image" --set "$work/$name.yaml" && says_one_sentence && cmp "$image" "$work/before.iso"'
+for bad in bad pod empty large; do
+	check "refused: $bad.yaml" eval 'exits 2 config "$image" --set "$work/$bad.yaml" && says_one_sentence && cmp "$image" "$work/before.iso"'
 done
 head -c 100000 "$image" >"$work/cut.iso"
 noise 300000 06 >"$work/noise.iso"
