@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/confine.h"
 #include "bundle/base/path.h"
 #include "installer/actions/actions.h"
 #include "installer/base.h"
@@ -48,6 +49,15 @@ int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *e
 	int r = byoh_media_start(session, err);
 
 	return r < 0 ? r : byoh_inside_only(err);
+}
+
+int byoh_session_enter_onlooker(struct byoh_session *session, struct byoh_error *err)
+{
+	int r = byoh_session_enter_reader(session, err);
+
+	if (r == 0)
+		r = byoh_confine(NULL, 0, err);
+	return r < 0 ? r : 0;
 }
 
 int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err)

@@ -95,6 +95,8 @@ void byoh_session_release(struct byoh_session *session);
 BYOH_MUST_CHECK int byoh_session_enter_host(struct byoh_session *session, struct byoh_error *err);
 /* For verbs that only read a bundle: no internet socket from here on. */
 BYOH_MUST_CHECK int byoh_session_enter_reader(struct byoh_session *session, struct byoh_error *err);
+/* The same for one that writes no file and starts nothing: it gives up both. */
+BYOH_MUST_CHECK int byoh_session_enter_onlooker(struct byoh_session *session, struct byoh_error *err);
 /* One run at a time; settles what an earlier run left open. Needs byoh_session_enter_host. */
 BYOH_MUST_CHECK int byoh_session_take_host(struct byoh_session *session, struct byoh_error *err);
 /* The same for verbs that only look: while another run is at work they look all the same, and say so. */

@@ -38,7 +38,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 {
 	const char *path = session->options.argument_count ? session->options.arguments[0] : NULL;
 	CLEANUP_BUFFER struct byoh_buffer text = {0};
-	int r = byoh_session_enter_reader(session, err);
+	int r = byoh_session_enter_onlooker(session, err);
 
 	if (r < 0)
 		return r;

@@ -42,7 +42,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 
 	if (session->options.installed)
 		return byoh_verify_installed(session, err);
-	r = byoh_session_enter_reader(session, err);
+	r = byoh_session_enter_onlooker(session, err);
 	if (r == 0)
 		r = byoh_session_open_bundle(session, path, err);
 	if (r == 0)

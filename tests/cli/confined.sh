@@ -51,6 +51,15 @@ code=0
 wait "$installer" || code=$?
 check "Ctrl-C ends both, and the host is as before" eval '[ "$code" = 1 ] && ! kill -0 "$worker" 2>/dev/null && as_before "$root"'
 
+step "who only looks"
+"$BYOH_INSTALL" verify "http://127.0.0.1:$port/stuck/plain.bundle" --key "$work/key/public.pem" >"$work/out" 2>"$work/err" </dev/null &
+looker=$!
+pids+=("$looker")
+while kill -0 "$looker" 2>/dev/null && [ "$(status "$looker" Threads)" = 1 ]; do sleep 0.05; done
+check "gives up the same" eval '[ "$(status "$looker" NoNewPrivs)" = 1 ] && [ "$(status "$looker" Seccomp_filters)" -gt 1 ]'
+kill -INT "$looker"
+wait "$looker" || true
+
 step "a worker that dies"
 "$BYOH_INSTALL" install --from "http://127.0.0.1:$port/stuck/plain.bundle" --key "$work/key/public.pem" --root "$root" \
 	--quiet >"$work/out" 2>"$work/err" </dev/null &
