@@ -256,7 +256,18 @@ int byoh_ledger_read(const struct byoh_host *host, struct byoh_ledger **ret, str
 	if (!byoh_exists_beneath(host->root_fd, BYOH_LEDGER_PATH))
 		return byoh_ledger_parse(HEADER, strlen(HEADER), ret, err);
 	r = byoh_read_file(host->root_fd, BYOH_LEDGER_PATH, BYOH_LEDGER_MAX_SIZE, &text, err);
-	return r < 0 ? r : byoh_ledger_parse(byoh_buffer_text(&text), text.size, ret, err);
+	if (r == 0)
+		r = byoh_ledger_parse(byoh_buffer_text(&text), text.size, ret, err);
+	if (r == -EBADMSG)
+		byoh_ledger_remedy(err);
+	return r;
+}
+
+void byoh_ledger_remedy(struct byoh_error *err)
+{
+	byoh_error_remedy(err, "bring %s back from a backup of this host; services go on without it, but nobody else "
+			       "knows what stood here before: a host without such a backup has to be set up anew",
+			  BYOH_LEDGER_PATH);
 }
 
 /*

@@ -37,6 +37,8 @@ struct byoh_ledger {
 /* *ret is empty where there is no ledger. */
 BYOH_MUST_CHECK int byoh_ledger_read(const struct byoh_host *host, struct byoh_ledger **ret,
 				     struct byoh_error *err);
+/* What to do about one that is damaged or lost. */
+void byoh_ledger_remedy(struct byoh_error *err);
 /* Pure. BYOH_ERROR_SYSTEM with -EBADMSG for a damaged one. */
 BYOH_MUST_CHECK int byoh_ledger_parse(const char *bytes, size_t size, struct byoh_ledger **ret,
 				      struct byoh_error *err);

@@ -292,20 +292,25 @@ static int trust_self(struct byoh_session *session, struct byoh_error *err)
 	return byoh_bundle_add_signers(session->bundle, session->keyring, err);
 }
 
+/* A host with a release trusted somebody once: without that key it would take the next medium's word for whom to
+ * trust, so its loss is drift. Of several signers nobody knows any more which one it was. */
 static int note_pins(struct byoh_session *session, struct byoh_error *err)
 {
 	const struct byoh_signature *signatures;
 	size_t count;
 	int r = 0;
 
-	if (session->host_has_pins || session->bundle_is_kept)
+	if (session->host_has_pins)
 		return 0;
 	signatures = byoh_bundle_signatures(session->bundle, &count);
+	if (session->bundle_is_kept && count > 1)
+		return 0;
 	for (size_t i = 0; i < count && session->pin_count < BYOH_SESSION_KEYS_MAX && r == 0; i++) {
 		if (!byoh_keyring_has(session->keyring, &signatures[i].key))
 			continue;
 		session->pins[session->pin_count++] = signatures[i].key;
-		r = byoh_report_key(session, &signatures[i].key, err);
+		if (!session->bundle_is_kept)
+			r = byoh_report_key(session, &signatures[i].key, err);
 	}
 	return r;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
+#include "bundle/base/path.h"
+#include "installer/ledger.h"
 #include "installer/report.h"
 #include "installer/restore.h"
 #include "installer/run.h"
@@ -81,12 +84,24 @@ static int give_back(struct byoh_session *session, struct byoh_error *err)
 	return r;
 }
 
+/* An empty one would give back nothing, and say that all is as it was. */
+static int check_ledger(const struct byoh_session *session, struct byoh_error *err)
+{
+	if (!session->state->release_id || byoh_exists_beneath(session->host->root_fd, BYOH_LEDGER_PATH))
+		return 0;
+	(void)!byoh_fail(err, BYOH_ERROR_SYSTEM, ENOENT, BYOH_LEDGER_PATH " is lost");
+	byoh_ledger_remedy(err);
+	return -ENOENT;
+}
+
 static int make_plan(struct byoh_session *session, struct kept *kept, struct byoh_error *err)
 {
 	struct byoh_restore_input restore = { .host = session->host, .keep_data = session->options.keep_data,
 					      .note = note_kept, .context = kept };
-	int r = byoh_ledger_read(session->host, &session->ledger, err);
+	int r = check_ledger(session, err);
 
+	if (r == 0)
+		r = byoh_ledger_read(session->host, &session->ledger, err);
 	restore.ledger = session->ledger;
 	if (r == 0)
 		r = byoh_restore_all(&restore, &session->plan, err);

@@ -49,6 +49,20 @@ check "and in JSON" eval 'exits 7 tool verify --installed --json && installed ".
 check "nobody is told that anything is saved" eval '! says "byoh-saved"'
 check "repair" eval 'exits 0 tool repair && exits 0 tool verify --installed'
 
+step "the key"
+pinned=$(ls "$root/etc/byoh/keys.d")
+rm "$root/etc/byoh/keys.d/$pinned"
+check "a lost key is drift" eval 'exits 7 tool status && prints "drift: file /etc/byoh/keys.d/$pinned is missing" && exits 7 tool verify --installed'
+check "and comes back" eval 'exits 0 tool repair && cmp "$work/key/public.pem" "$root"/etc/byoh/keys.d/*.pem && exits 0 tool status'
+rm "$root"/etc/byoh/keys.d/*
+mkdir "$root/etc/byoh/revoked.d"
+cp "$work/key/public.pem" "$root/etc/byoh/revoked.d/"
+check "one that was taken back does not" eval '! exits 0 tool repair && [ ! -e "$root"/etc/byoh/keys.d/*.pem ]'
+rm -r "$root/etc/byoh/revoked.d"
+check "nor with another in its place" eval '"$BYOH_BUNDLE" keygen --out "$work/other" >/dev/null && cp "$work/other/public.pem" "$root/etc/byoh/keys.d/" && exits 0 tool status'
+rm "$root/etc/byoh/keys.d/public.pem"
+check "the key is back" exits 0 tool repair
+
 step "what is kept"
 kept=$root/var/lib/byoh/releases
 flip "$kept/$one/bundle" 2000000
@@ -76,7 +90,14 @@ image=$(find "$root/var/lib/byoh/before" -type f -exec grep -l 'the operator mad
 rm "$image"
 check "a lost before-image" eval 'exits 3 tool verify --installed && prints "damaged: ${image#"$root"}: lost, which stood at /opt/plain/greeting before"'
 flip "$root/var/lib/byoh/ledger" 40
-check "a damaged ledger" eval '! exits 0 tool verify --installed && says "/var/lib/byoh/ledger" && says "damaged"'
+check "a damaged ledger" eval '! exits 0 tool verify --installed && says "/var/lib/byoh/ledger" && says "damaged" && says "from a backup of this host"'
+check "and for uninstall" eval 'exits 6 tool uninstall --yes && says "from a backup of this host"'
+mv "$root/var/lib/byoh/ledger" "$work/aside"
+before "$root"
+check "a lost one is no empty one" eval 'exits 1 tool uninstall --yes && says "/var/lib/byoh/ledger is lost" && says "from a backup of this host"'
+rm -f "$root"/var/log/byoh/uninstall-*
+check "and nothing is taken away" as_before "$root"
+mv "$work/aside" "$root/var/lib/byoh/ledger"
 
 step "interrupts and terminals"
 flip "$root/var/lib/byoh/ledger" 40
