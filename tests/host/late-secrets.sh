@@ -201,14 +201,15 @@ stick() {
 	mkfs.ext4 -q -L BYOHCFG -d "$folder" "$vm_dir/$name.img" 4M
 	vm_copy_in "$vm_dir/$name.img" /root
 }
-# plug NAME    until its unit has run; then it stays for a while, and is not run again
+# plug NAME [CONDITION]    until its unit has run, or until that; then it stays for a while, and is not run again
 plug() {
+	local ran='now=$(ended); [ "${now:-0}" != 0 ] && [ "$now" != "$last" ]'
 	guest "before=\$(ls /var/log/byoh/join-* | wc -l)
 		ended() { systemctl show -p ExecMainExitTimestampMonotonic --value byoh-join-volume; }
 		last=\$(ended)
 		loop=\$(losetup --find --show --read-only /root/$1.img)
 		udevadm settle
-		until now=\$(ended); [ \"\${now:-0}\" != 0 ] && [ \"\$now\" != \"\$last\" ]; do sleep 1; done
+		until ${2:-$ran}; do sleep 1; done
 		sleep 10
 		after=\$(ls /var/log/byoh/join-* | wc -l)
 		losetup -d \$loop
@@ -239,7 +240,9 @@ sign_config() {
 }
 must "a configuration is signed" sign_config
 must "a stick with it is made" stick signed-stick "$vm_dir"/signed/*
-check "it becomes the host's" eval 'plug signed-stick >"$vm_dir/plugged"; cat "$vm_dir/plugged"; grep -qx success "$vm_dir/plugged" && guest "cat /etc/byoh/byoh.yaml" | cmp - "$vm_dir/signed/byoh.yaml"'
+# It takes the unit away that it is read by, and with it what systemd knows of that.
+applied='! grep -q "volume: true" /etc/byoh/byoh.yaml && systemctl is-active byoh-join-volume | grep -qx inactive'
+check "it becomes the host's" eval 'plug signed-stick "$applied" && guest "cat /etc/byoh/byoh.yaml" | cmp - "$vm_dir/signed/byoh.yaml"'
 check "no volume brings anything any more" guest '
 	[ "$(systemctl show -p LoadState --value byoh-join-volume)" = not-found ]
 	sha256sum '"$boot"' >/root/before
