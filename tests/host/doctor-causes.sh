@@ -105,7 +105,8 @@ cause kernel-module-missing 'rmmod br_netfilter' 'byoh-install repair'
 cause clock-wrong \
 	'date -u -s "@$(($(cat /sys/class/rtc/rtc0/since_epoch) - 63072000))"' \
 	'date -u -s "@$(cat /sys/class/rtc/rtc0/since_epoch)"; up kubelet kube-proxy'
-cause hostname-invalid 'hostname Worker_1' 'hostname worker'
+# The program refuses such a name, the kernel does not.
+cause hostname-invalid 'echo Worker_1 >/proc/sys/kernel/hostname' 'hostname worker'
 cause hostname-changed 'hostname other' 'hostname worker'
 cause disk-pressure \
 	'free=$(df --output=avail -B1 /var/lib/kubelet | tail -n 1); size=$(df --output=size -B1 /var/lib/kubelet | tail -n 1)
