@@ -113,27 +113,6 @@ static int take_disk(struct work *work, struct byoh_error *err)
 	return 0;
 }
 
-/* Old signatures would make one file system look like two. */
-static int erase(struct work *work, struct byoh_error *err)
-{
-	const struct byoh_devices *devices = work->input->devices;
-
-	for (size_t i = 0; i < devices->count; i++) {
-		CLEANUP_BUFFER struct byoh_buffer name = { 0 };
-		CLEANUP_FREE char *node = NULL;
-
-		if (!devices->items[i].parent || strcmp(devices->items[i].parent, work->input->disk->name) != 0)
-			continue;
-		TRY(byoh_buffer_printf(&name, err, "/dev/%s", devices->items[i].name));
-		node = byoh_live_path(work->session->host, name.data);
-		if (!node)
-			return out_of_memory(err);
-		if (access(node, F_OK) == 0)
-			TRY(RUN(work, 0, err, "wipefs", "-q", "-a", node));
-	}
-	return RUN(work, 0, err, "wipefs", "-q", "-a", work->disk);
-}
-
 static bool is_block(const char *path)
 {
 	struct stat st;
@@ -183,7 +162,6 @@ static int partition(struct work *work, struct byoh_error *err)
 	const char *const argv[] = { "sfdisk", "-q", "--wipe", "always", "--wipe-partitions", "always", work->disk, NULL };
 	CLEANUP_BUFFER struct byoh_buffer script = { 0 };
 
-	TRY(erase(work, err));
 	TRY(byoh_layout_script(work->input->disk, work->iso, &script, err));
 	TRY(run_telling(work, argv, script.data, 0, err));
 	settle_udev(work);
@@ -191,9 +169,23 @@ static int partition(struct work *work, struct byoh_error *err)
 	return read_id(work, err);
 }
 
+/* What lay there before would make one file system look like two. Only now: the new table says already that nothing here
+ * is whole, and the old one was needed to tell whose disk it is. */
+static int erase(struct work *work, struct byoh_error *err)
+{
+	const char *const nodes[] = { work->esp, work->root, work->data };
+
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++)
+		if (nodes[i])
+			TRY(RUN(work, 0, err, "wipefs", "-q", "-a", nodes[i]));
+	return 0;
+}
+
 static int make_file_systems(struct work *work, struct byoh_error *err)
 {
 	char esp_id[16];
+
+	TRY(erase(work, err));
 
 	/* "ABCD-1234" is how it is shown; mkfs.vfat takes it without the dash. */
 	snprintf(esp_id, sizeof(esp_id), "%.4s%.4s", work->ids.esp, work->ids.esp + 5);

@@ -12,7 +12,6 @@
 
 struct byoh_lay_down {
 	struct byoh_session *session;
-	const struct byoh_devices *devices;
 	const struct byoh_device *disk;
 	const struct byoh_live_config *live;
 };

@@ -195,7 +195,7 @@ static int say_next(const struct boot *boot, struct byoh_error *err)
 
 static int install(struct boot *boot, struct byoh_error *err)
 {
-	const struct byoh_lay_down work = { .session = boot->session, .devices = &boot->devices, .disk = boot->choice.disk,
+	const struct byoh_lay_down work = { .session = boot->session, .disk = boot->choice.disk,
 					    .live = &boot->live };
 	char id[40];
 
