@@ -126,13 +126,14 @@ iso_says() {
 iso_image() {
 	local file=$1
 	shift
-	"${vm_scripts:?}/../../iso/build" --quick --console serial --timeout 0 --run "${BYOH_RUN:?}" \
+	"${vm_scripts:?}/../../iso/build" --quick --console serial --timeout 0 \
+		--append "--- systemd.default_timeout_start_sec=${vm_patience:?}" --run "${BYOH_RUN:?}" \
 		--key "$vm_scripts/../../build/vm/key/private.pem" --out "$file" "$@"
 }
 
 # iso_configure IMAGE BYOH.YAML
 iso_configure() {
-	"$vm_scripts/../../build/byoh-bundle" iso-config "$1" --set "$2"
+	"${BYOH_BUNDLE:-$vm_scripts/../../build/byoh-bundle}" iso-config "$1" --set "$2"
 }
 
 # iso_site_write FILE MODE CA TOKEN    a configuration in one file, without a disk: `iso:` stands at its end
