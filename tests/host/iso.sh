@@ -32,7 +32,32 @@ services() {
 		systemctl is-system-running --wait || { systemctl --failed --no-legend --plain; exit 1; }'
 }
 
+# What stands in docs/iso.md for who got an image and has the publisher's key.
+signed_list() {
+	local tree=$vm_dir/tree
+	xorriso -osirrox on -indev "$image" -extract / "$tree" && cd "$tree" || return
+	{ printf 'byoh-iso/v1 digests sha-256\n' && openssl dgst -sha256 -binary SHA256SUMS; } >"$vm_dir/message"
+	openssl pkeyutl -verify -rawin -pubin -inkey "$host_top/build/vm/key/public.pem" -sigfile SHA256SUMS.sig -in "$vm_dir/message" || return
+	sha256sum -c --quiet SHA256SUMS || return
+	# Every file is in the list, but for those that cannot be.
+	diff <(find . -type f -printf '%P\n' | grep -vxE 'SHA256SUMS(\.sig)?|byoh/site\.img|boot/grub/eltorito\.img|boot\.catalog' | sort) \
+		<(sed 's/^[0-9a-f]*  //' SHA256SUMS | sort) || return
+	cmp byoh/byoh-install.run "$BYOH_RUN"
+}
+same_again() {
+	iso_image "$vm_dir/again.iso" && cmp "$image" "$vm_dir/again.iso" && rm "$vm_dir/again.iso"
+}
+boots_both() {
+	local report
+	report=$(xorriso -indev "$image" -report_el_torito plain -report_system_area plain 2>/dev/null) || return
+	printf '%s\n' "$report"
+	grep -q 'El Torito boot img :.* BIOS ' <<<"$report" && grep -q 'El Torito boot img :.* UEFI ' <<<"$report" && grep -q 'GPT type GUID.*28732ac11ff8d211ba4b00a0c93ec93b' <<<"$report"
+}
+
 must "an image is made" iso_image "$image"
+check "the same again gives the same bytes" same_again
+check "it has a way in for BIOS and for UEFI, as CD and as stick" boots_both
+check "its list of digests is signed and true, and the .run is the publisher's" eval '(signed_list)'
 system=$("$host_top/iso/system-image" --quick)
 iso_disk first 20G
 cp "$vm_dir/first.disk" "$vm_dir/untouched.disk"
