@@ -102,11 +102,14 @@ refuses "a disk with data" one --disk one --disk two
 configure 'disk: {serial: one}' 'wipe: two'
 refuses "a disk with data, wipe names another" one --disk one
 
-# A bit of a file's middle, as a stick loses it.
+# A byte of a file's middle turns into its opposite.
 flip() {
-	local place
+	local place byte
 	place=$(LC_ALL=C grep -a -o -b -m1 'hsqs' "$image" | head -n 1 | cut -d: -f1)
-	printf '\377' | dd of="$image" bs=1 seek=$((place + 40000000)) conv=notrunc status=none
+	place=$((place + 100000000))
+	byte=$(od -An -tu1 -j "$place" -N 1 "$image")
+	# shellcheck disable=SC2059 # the format is the byte
+	printf "\\$(printf %03o $((byte ^ 255)))" | dd of="$image" bs=1 seek="$place" conv=notrunc status=none
 }
 configure 'disk: {serial: two}'
 flip
@@ -121,8 +124,7 @@ must "power cut: a machine starts" power_on --disk one
 must "power cut: in the middle of it" iso_wait 900 'byoh: unpacking'
 iso_kill
 configure 'disk: {serial: one}'
-refuses_or_installs() { installs "power cut, and again" /dev/vda --disk one; }
-refuses_or_installs
+installs "power cut, and again" /dev/vda --disk one
 keep one
 must "the medium is left in: the machine starts" power_on --disk one
 must "the medium is left in: it sees the installation" iso_wait 900 'byoh: installed already'
