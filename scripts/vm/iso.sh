@@ -12,6 +12,10 @@
 #   iso_off SECONDS                     until it is off or would start anew
 #   iso_kill                            the plug is pulled
 
+# The line of the medium's menu, for starts without one. A busy computer shows devices late.
+iso_kernel_line="boot=live noeject nopersistence loglevel=4 systemd.show_status=0 console=ttyS0,115200n8"
+iso_kernel_line+=" --- systemd.default_timeout_start_sec=${vm_patience:?}"
+
 # A name for the firmware's variables: they outlive a start, as they do on a board.
 iso_vars() {
 	local vars=${vm_dir:?}/$1.vars
@@ -127,7 +131,7 @@ iso_image() {
 	local file=$1
 	shift
 	"${vm_scripts:?}/../../iso/build" --quick --console serial --timeout 0 \
-		--append "--- systemd.default_timeout_start_sec=${vm_patience:?}" --run "${BYOH_RUN:?}" \
+		--append "--- systemd.default_timeout_start_sec=$vm_patience" --run "${BYOH_RUN:?}" \
 		--key "$vm_scripts/../../build/vm/key/private.pem" --out "$file" "$@"
 }
 
@@ -143,7 +147,7 @@ iso_site_write() {
 	site_write "$folder" "$2" "$3" "$4"
 	ca=$(base64 -w0 "$3")
 	sed -e "s|ca: {file: ca.crt}|ca: {data: $ca}|" -e "s|token: {file: token}|token: {value: $4}|" \
-		-e 's|^cni: .*|cni: {install: bridge}|' "$folder/byoh.yaml" >"$1"
+		-e 's|^cni: .*|cni: {install: bridge, podCIDR: 10.244.0.0/24}|' "$folder/byoh.yaml" >"$1"
 	cat >>"$1" <<-YAML
 		host: {hostname: worker}
 		iso:
@@ -164,6 +168,6 @@ iso_site_link() {
 
 # iso_ssh COMMANDS    as root on the installed machine; a name of the host keys is not known before
 iso_ssh() {
-	vm_in_world timeout "${vm_patience:?}" ssh -q -i "$vm_dir/ssh" -o BatchMode=yes -o StrictHostKeyChecking=no \
+	vm_in_world timeout "$vm_patience" ssh -q -i "$vm_dir/ssh" -o BatchMode=yes -o StrictHostKeyChecking=no \
 		-o UserKnownHostsFile="$vm_dir/known_hosts" -o ConnectTimeout=60 "admin@$vm_address" sudo -n bash -eu <<<"$1"
 }

@@ -17,8 +17,6 @@ export BYOH_RUN=${BYOH_RUN:-$host_site/byoh-install.run}
 plain=$vm_dir/plain.iso
 image=$vm_dir/byoh.iso
 system=
-# No menu and no firmware: those are looked at elsewhere.
-kernel_line="boot=live noeject nopersistence loglevel=4 systemd.show_status=0 console=ttyS0,115200n8"
 
 # A configuration that needs no cluster.
 configure() {
@@ -36,9 +34,9 @@ configure() {
 	iso_configure "$image" "$vm_dir/byoh.yaml"
 }
 
-# power_on [--disk NAME]...    from the stick
+# power_on [--disk NAME]...    from the stick, without firmware and menu: those are looked at elsewhere
 power_on() {
-	iso_start --kernel "$system" "$kernel_line" --usb "$image" "$@"
+	iso_start --kernel "$system" "$iso_kernel_line" --usb "$image" "$@"
 }
 
 # fresh NAME SIZE    an empty disk, and a copy to compare it with
@@ -67,7 +65,8 @@ installs() {
 	local what=$1 disk=$2
 	shift 2
 	must "$what: a machine starts" power_on "$@"
-	must "$what: installed" iso_wait 1500 "byoh: installed [^ ]* on $disk"
+	must "$what: it comes to an end" iso_wait 1500 'byoh: boot ended with code'
+	must "$what: installed" iso_says "byoh: installed [^ ]* on $disk"
 	must "$what: it goes off" iso_off 300
 }
 

@@ -24,7 +24,8 @@ row() { printf '%-8s %-6s %-36s %5s s\n' "$@" >>"$table"; }
 inspect() {
 	local firmware=$1 medium=$2 began=$SECONDS
 	must "$firmware, $medium: it starts" iso_start --firmware "$firmware" "--$medium" "$image" --disk first
-	must "$firmware, $medium: it shows the machine" iso_wait 900 'byoh: boot ended with code 0'
+	must "$firmware, $medium: it comes to an end" iso_wait 900 'byoh: boot ended with code'
+	must "$firmware, $medium: it has shown the machine" iso_says 'byoh: inspected, nothing was written'
 	row "$firmware" "$medium" 'power-on to the end of inspect' $((SECONDS - began))
 	iso_kill
 }
@@ -52,7 +53,8 @@ must "a configuration is written into the image" iso_configure "$image" "$vm_dir
 vm_link_start
 began=$SECONDS
 must "bios, usb: it starts to install" iso_start --firmware bios --usb "$image" --disk first --link
-must "bios, usb: installed" iso_wait 1500 'byoh: installed [^ ]* on /dev/vda'
+must "bios, usb: it comes to an end" iso_wait 1500 'byoh: boot ended with code'
+must "bios, usb: installed" iso_says 'byoh: installed [^ ]* on /dev/vda'
 must "bios, usb: it starts anew" iso_off 300
 row bios usb 'power-on to installed' $((SECONDS - began))
 for firmware in bios uefi secure; do

@@ -62,11 +62,12 @@ system=$("$host_top/iso/system-image" --quick)
 iso_disk first 20G
 cp "$vm_dir/first.disk" "$vm_dir/untouched.disk"
 
-must "the medium starts" iso_start --kernel "$system" "boot=live noeject nopersistence loglevel=4 systemd.show_status=0 console=ttyS0,115200n8" \
+must "the medium starts" iso_start --kernel "$system" "$iso_kernel_line" \
 	--cd "$image" --disk first
-must "without a configuration it shows the machine" iso_wait 900 'byoh: boot ended with code 0'
-check "it says so" iso_says 'byoh: no configuration'
-check "it names the disk by its serial number" iso_says 'first'
+must "without a configuration it comes to an end" iso_wait 900 'byoh: boot ended with code'
+check "it shows the machine" iso_says 'byoh: inspected, nothing was written'
+check "it says why" iso_says 'byoh: no configuration'
+check "it names the disk by its serial number" iso_says '\bfirst\b'
 iso_kill
 check "and wrote nothing" same_disk
 
@@ -78,7 +79,9 @@ must "a configuration is written into the image" iso_configure "$image" "$vm_dir
 
 began=$SECONDS
 must "an empty machine with UEFI starts from it" iso_start --firmware uefi --cd "$image" --disk first --link
-must "the system is laid onto its disk" iso_wait 1500 'byoh: installed [^ ]* on /dev/vda'
+must "it comes to an end" iso_wait 1500 'byoh: boot ended with code'
+must "the system is laid onto its disk" iso_says 'byoh: installed [^ ]* on /dev/vda'
+check "by firmware that took an entry for it" eval '! iso_says "boot-loader: warning"'
 must "it starts anew" iso_off 300
 echo "==> installed in $((SECONDS - began)) s" >&2
 must "it starts from its disk" iso_start --firmware uefi --disk first --link
