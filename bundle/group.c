@@ -14,6 +14,9 @@
 #define MAX_COMPARED 192		 /* pairs grow with the square */
 #define MIN_LIKENESS 0.04		 /* below, a common frame saves nothing that can be measured */
 #define SINGLE_FRAME ((uint64_t)24 << 20) /* less than this is decoded before a second thread starts */
+/* A frame's stored bytes should fit among the blocks in flight, or the decoders behind it starve. */
+#define FRAME_SIZE ((uint64_t)192 << 20)
+#define COMPRESSED_FRAME_SIZE ((uint64_t)32 << 20)
 
 /* A cluster is a chain of entries; clusters are merged while their likeness is high. */
 struct cluster {
@@ -170,9 +173,10 @@ static int fill_up(struct clusters *clusters, size_t frames, struct byoh_error *
 
 static int group_large(struct clusters *clusters, uint64_t total, struct byoh_error *err)
 {
-	/* Two frames keep two cores busy and cost next to nothing in size; every 256 MiB more can pay for
-	 * another. */
-	size_t frames = total <= SINGLE_FRAME ? 1 : 2 + (size_t)(total >> 29);
+	/* Two frames keep two cores busy and cost next to nothing in size; what is larger than two windows can
+	 * pay for another. */
+	size_t wanted = (size_t)(total / FRAME_SIZE);
+	size_t frames = total <= SINGLE_FRAME ? 1 : wanted < 2 ? 2 : wanted;
 	uint64_t max = frames == 1 ? UINT64_MAX : total / frames + total / 5;
 	size_t a = 0, b = 0;
 	int r = measure(clusters, err);
@@ -182,28 +186,41 @@ static int group_large(struct clusters *clusters, uint64_t total, struct byoh_er
 	return r < 0 ? r : fill_up(clusters, frames, err);
 }
 
-static int publish(struct byoh_groups *groups, struct clusters *clusters, struct byoh_group *small,
-		   struct byoh_group *compressed, struct byoh_error *err)
+/* There is nothing that one such file could lean on in another: frames of them are only for more threads. */
+static int publish_compressed(struct byoh_groups *groups, const struct byoh_group *compressed, struct byoh_error *err)
 {
-	int r;
+	struct byoh_group *group = NULL;
+	int r = 0;
 
-	groups->items = calloc(clusters->count + 2, sizeof(*groups->items));
+	for (size_t i = 0; i < compressed->count && r == 0; i++) {
+		if (!group || group->size >= COMPRESSED_FRAME_SIZE) {
+			group = &groups->items[groups->count++];
+			group->compressed = true;
+		}
+		r = append_entries(group, &compressed->entries[i], 1, err);
+	}
+	return r;
+}
+
+static int publish(struct byoh_groups *groups, struct clusters *clusters, const struct byoh_group *small,
+		   const struct byoh_group *compressed, struct byoh_error *err)
+{
+	int r = 0;
+
+	groups->items = calloc(clusters->count + 1 + compressed->count, sizeof(*groups->items));
 	if (!groups->items)
 		return no_memory(err);
 	for (size_t i = 0; i < clusters->count; i++) {
 		groups->items[groups->count++] = clusters->items[i].group;
 		clusters->items[i].group = (struct byoh_group){0};
 	}
-	if (!groups->count)
+	/* No frame may be empty, but a bundle of nothing has one for the tar's end. */
+	if (!groups->count && (small->count || !compressed->count))
 		groups->count = 1;
 	/* Small files follow in the smallest frame, which has time for them. */
-	r = append_entries(&groups->items[groups->count - 1], small->entries, small->count, err);
-	if (r == 0 && compressed->count) {
-		groups->items[groups->count] = *compressed;
-		groups->items[groups->count++].compressed = true;
-		*compressed = (struct byoh_group){0};
-	}
-	return r;
+	if (small->count)
+		r = append_entries(&groups->items[groups->count - 1], small->entries, small->count, err);
+	return r < 0 ? r : publish_compressed(groups, compressed, err);
 }
 
 int byoh_group_files(const struct byoh_tree *tree, struct byoh_groups *ret, struct byoh_error *err)

@@ -22,6 +22,10 @@
 #define WINDOW_LOG_MAX 27
 #define WINDOW_LOG_MIN 17
 #define TAR_BLOCK 512
+/* What is compressed already is wrapped, not searched: the fastest level that there is, and a window that costs a
+ * decoder nothing. */
+#define WRAPPING_LEVEL (-7)
+#define WRAPPING_WINDOW_LOG 20
 #define TAR_OVERHEAD ((uint64_t)2048) /* a file's headers and padding, at most, for ordinary names */
 
 struct writer {
@@ -271,11 +275,11 @@ static int write_tar(struct writer *writer)
 }
 
 /* The window reaches over the whole group, so that the last file can lean on the first. */
-static unsigned int window_for(uint64_t size)
+static unsigned int window_for(uint64_t size, bool wrapping)
 {
-	unsigned int log = WINDOW_LOG_MIN;
+	unsigned int log = WINDOW_LOG_MIN, max = wrapping ? WRAPPING_WINDOW_LOG : WINDOW_LOG_MAX;
 
-	while (log < WINDOW_LOG_MAX && ((uint64_t)1 << log) < size)
+	while (log < max && ((uint64_t)1 << log) < size)
 		log++;
 	return log;
 }
@@ -283,19 +287,20 @@ static unsigned int window_for(uint64_t size)
 static int set_up_zstd(struct writer *writer)
 {
 	const struct byoh_group *group = writer->job->group;
-	int level = group->compressed || group->same ? 1 : writer->job->pack->level;
+	int level = group->compressed ? WRAPPING_LEVEL : group->same ? 1 : writer->job->pack->level;
 	uint64_t size = group->size + (group->count + writer->job->pack->tree->entry_count) * TAR_OVERHEAD;
+	unsigned int window = window_for(size, group->compressed);
 	const struct {
 		ZSTD_cParameter parameter;
 		int value;
 	} settings[] = {
 		{ ZSTD_c_compressionLevel, level },
-		{ ZSTD_c_windowLog, (int)window_for(size) },
+		{ ZSTD_c_windowLog, (int)window },
 		{ ZSTD_c_checksumFlag, 1 },
 		{ ZSTD_c_enableLongDistanceMatching, !group->compressed },
 	};
 
-	writer->frame->window_log = window_for(size);
+	writer->frame->window_log = window;
 	writer->zstd = ZSTD_createCCtx();
 	writer->output = malloc(ZSTD_CStreamOutSize());
 	writer->input = malloc(READ_SIZE);

@@ -20,9 +20,10 @@
 #include "bundle/base-files.h"
 #include "bundle/base/path.h"
 #include "bundle/bundle-internal.h"
+#include "bundle/decoder-memory.h"
 
 #define MAX_DECODERS 32
-#define OUTPUT_SIZE ((size_t)1 << 20)
+#define OUTPUT_SIZE ((size_t)1 << 18)
 #define DECODER_SIZE ((uint64_t)2 << 20) /* what it needs beside the window */
 /* All decoders' windows together; with the blocks in flight the promise of 320 MiB is kept. */
 #define WINDOW_BUDGET ((uint64_t)256 << 20)
@@ -58,6 +59,7 @@ struct pass {
 	pthread_mutex_t lock; /* guards what follows, and states */
 	pthread_cond_t changed;
 	struct frame_queue *queues;
+	struct block *spare; /* used up: a fresh one each time would be 256 page faults */
 	size_t next_frame;
 	unsigned int in_flight;
 	int failure;
@@ -209,6 +211,8 @@ static int write_piece(struct pass *pass, const struct byoh_file *file, uint64_t
 		r = hash_piece(pass, file, offset, bytes, size, err);
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", file->path);
+	if (fd >= 0)
+		byoh_start_writeback(fd, offset, size, offset + size == file->size);
 	return close_if_complete(pass, file, size, err);
 }
 
@@ -344,6 +348,27 @@ static int lay_prefix(const struct pass *pass, struct decoder *decoder, const st
 	return r;
 }
 
+/* For the next one that is read. */
+static void give_back(struct pass *pass, struct block *block)
+{
+	pthread_mutex_lock(&pass->lock);
+	block->next = pass->spare;
+	pass->spare = block;
+	pthread_mutex_unlock(&pass->lock);
+}
+
+static struct block *take_spare(struct pass *pass)
+{
+	struct block *block;
+
+	pthread_mutex_lock(&pass->lock);
+	block = pass->spare;
+	if (block)
+		pass->spare = block->next;
+	pthread_mutex_unlock(&pass->lock);
+	return block ? block : malloc(sizeof(*block) + BYOH_BLOCK_SIZE);
+}
+
 static int decode_frame(struct pass *pass, struct decoder *decoder, size_t number, struct byoh_error *err)
 {
 	const struct byoh_frame *frame = &pass->bundle->index->frames[number];
@@ -362,7 +387,7 @@ static int decode_frame(struct pass *pass, struct decoder *decoder, size_t numbe
 	if (r < 0)
 		return r;
 	for (;;) {
-		CLEANUP_FREE struct block *block = take_block(pass, number);
+		struct block *block = take_block(pass, number);
 
 		if (!block)
 			break;
@@ -371,6 +396,7 @@ static int decode_frame(struct pass *pass, struct decoder *decoder, size_t numbe
 		first = false;
 		if (r == 0)
 			r = decode_block(pass, decoder, frame, block, &plain, &rest, err);
+		give_back(pass, block);
 		if (r < 0)
 			return r;
 	}
@@ -400,7 +426,8 @@ static bool take_frame(struct pass *pass, size_t *ret)
 static void *decode_frames(void *context)
 {
 	struct pass *pass = context;
-	CLEANUP(release_decoder) struct decoder decoder = { ZSTD_createDCtx(), malloc(OUTPUT_SIZE) };
+	CLEANUP(release_decoder) struct decoder decoder = { ZSTD_createDCtx_advanced(byoh_decoder_memory),
+							    malloc(OUTPUT_SIZE) };
 	struct byoh_error err = BYOH_ERROR_INIT;
 	size_t number;
 	int r = 0;
@@ -453,7 +480,7 @@ static int read_block(struct pass *pass, const struct byoh_frame *frame, uint64_
 	struct byoh_bundle *bundle = pass->bundle;
 	size_t size = byoh_block_length(frame, number);
 	uint64_t at = frame->stored_offset + number * BYOH_BLOCK_SIZE;
-	CLEANUP_FREE struct block *block = malloc(sizeof(*block) + size);
+	CLEANUP_FREE struct block *block = take_spare(pass);
 	int r;
 
 	if (!block)
@@ -599,18 +626,23 @@ static int prepare(struct pass *pass, struct byoh_error *err)
 	return r < 0 ? r : prepare_base(pass, err);
 }
 
+static void free_blocks(struct block *block)
+{
+	while (block) {
+		struct block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+}
+
 static void release(struct pass *pass)
 {
 	const struct byoh_index *index = pass->bundle->index;
 
-	for (size_t i = 0; pass->queues && i < index->frame_count; i++) {
-		while (pass->queues[i].first) {
-			struct block *block = pass->queues[i].first;
-
-			pass->queues[i].first = block->next;
-			free(block);
-		}
-	}
+	for (size_t i = 0; pass->queues && i < index->frame_count; i++)
+		free_blocks(pass->queues[i].first);
+	free_blocks(pass->spare);
 	for (size_t i = 0; pass->states && i < index->file_count; i++) {
 		if (pass->states[i].fd >= 0)
 			close(pass->states[i].fd);

@@ -156,6 +156,7 @@ static int store(void *context, uint64_t offset, const void *bytes, size_t size,
 
 	if (r < 0)
 		return byoh_error_wrap(err, r, "cannot keep the bundle");
+	byoh_start_writeback(transaction->bundle_copy, header + offset, size, false);
 	transaction->copied = header + offset + size;
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #define READ_STEP ((size_t)64 << 10)
 #define TEMPORARY_NAME_MAX 64
+#define WRITEBACK_STRETCH ((uint64_t)8 << 20) /* a disk's full speed, and little that waits for the last sync */
 
 void byoh_hold_standard_descriptors(void)
 {
@@ -53,6 +54,16 @@ int byoh_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset, str
 		offset += (uint64_t)n;
 	}
 	return 0;
+}
+
+void byoh_start_writeback(int fd, uint64_t offset, size_t size, bool last)
+{
+	uint64_t from = offset / WRITEBACK_STRETCH * WRITEBACK_STRETCH, end = offset + size;
+	uint64_t to = last ? end : end / WRITEBACK_STRETCH * WRITEBACK_STRETCH;
+
+	/* A file that fits into one stretch is left to the kernel, which collects small files. */
+	if (to > from && end > WRITEBACK_STRETCH)
+		(void)sync_file_range(fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE);
 }
 
 int byoh_pread_all(int fd, void *ret, size_t size, uint64_t offset, struct byoh_error *err)

@@ -91,6 +91,10 @@ void byoh_hold_standard_descriptors(void);
 BYOH_MUST_CHECK int byoh_write_all(int fd, const void *bytes, size_t size, struct byoh_error *err);
 BYOH_MUST_CHECK int byoh_pwrite_all(int fd, const void *bytes, size_t size, uint64_t offset,
 				    struct byoh_error *err);
+/* After a byoh_pwrite_all of these bytes: once a stretch of the file is complete, its way to the disk begins, beside
+ * what else is done, so that the last sync is short. last: nothing of the file is to come. A failure is left to that
+ * sync, which tells it. */
+void byoh_start_writeback(int fd, uint64_t offset, size_t size, bool last);
 BYOH_MUST_CHECK int byoh_pread_all(int fd, void *ret, size_t size, uint64_t offset,
 				   struct byoh_error *err);
 

@@ -417,6 +417,47 @@ static void few_bytes_are_one_frame(void **state)
 	assert_int_equal(groups.count, 1);
 }
 
+/* Layers are wrapped: several frames for several decoders, and none needs a window worth speaking of. */
+static void what_is_compressed_already_is_cut_into_frames(void **state)
+{
+	const size_t size = 20 * MIB;
+	CLEANUP(packer_end) struct packer packer;
+	CLEANUP_GROUPS struct byoh_groups groups = {0};
+	CLEANUP_BUNDLE struct byoh_bundle *bundle = NULL;
+	CLEANUP_FREE unsigned char *bytes = malloc(size);
+	CLEANUP_FREE char *path = NULL;
+	struct byoh_digest id;
+
+	(void)state;
+	packer_start(&packer);
+	for (uint32_t i = 0; i < 3; i++) {
+		char name[] = "layer0.gz";
+
+		name[5] = (char)('0' + i);
+		fill_with_noise(bytes, size, i);
+		packer_add_file(&packer, name, 0644, bytes, size);
+	}
+	packer_finish(&packer);
+	for (size_t i = 0; i < packer.tree->entry_count; i++)
+		packer.tree->entries[i].compressed = strstr(packer.tree->entries[i].path, ".gz") != NULL;
+	assert_int_equal(byoh_group_files(packer.tree, &groups, &err), 0);
+	assert_int_equal(groups.count, 2);
+	assert_int_equal(group_of(&groups, "layer0.gz"), group_of(&groups, "layer1.gz"));
+	assert_int_not_equal(group_of(&groups, "layer1.gz"), group_of(&groups, "layer2.gz"));
+	path = packer_path(&packer, "x.bundle");
+	packer.pack.key = key;
+	assert_int_equal(byoh_pack(&packer.pack, path, &id, &err), 0);
+	assert_int_equal(byoh_bundle_open(path, &bundle, &err), 0);
+	if (byoh_bundle_examine(bundle, &err) < 0)
+		fail_msg("%s", err.message);
+	for (size_t i = 0; i < byoh_bundle_index(bundle)->frame_count; i++) {
+		const struct byoh_frame *frame = &byoh_bundle_index(bundle)->frames[i];
+
+		assert_true(frame->window_log <= 20);
+		assert_true(frame->stored_size < frame->plain_size + frame->plain_size / 1000 + 4096);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +474,7 @@ int main(void)
 		cmocka_unit_test(long_names_and_names_beyond_ascii_are_kept),
 		cmocka_unit_test(files_that_are_alike_share_a_frame),
 		cmocka_unit_test(few_bytes_are_one_frame),
+		cmocka_unit_test(what_is_compressed_already_is_cut_into_frames),
 	};
 
 	return cmocka_run_group_tests_name("packing", tests, set_up, tear_down);
