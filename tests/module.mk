@@ -112,3 +112,9 @@ fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/tests/fuzz/%) ## Fuzz each target for FUZZ_
 
 $(CHECK_PARTS) fuzz: | $(BUILD)/.packages-check
 .PHONY: check check-full $(CHECK_PARTS) fuzz
+
+# Ratios against other tools, for payload folders of one's own: PAYLOAD="FOLDER..." ROUNDS=10 LEVEL=19
+bench: all | $(BUILD)/.packages-bench ## Measure beside other tools, and write docs/benchmarks.md
+	@BUILD=$(abspath $(BUILD)) tests/bench/run --rounds $(or $(ROUNDS),10) --level $(or $(LEVEL),19) \
+		--work $(abspath $(BUILD))/bench $(PAYLOAD)
+.PHONY: bench
