@@ -33,6 +33,11 @@ tests/fault/replay-log.sources := tests/fault/replay-log.c
 tests/fault/plug-snapshot.sources := tests/fault/plug-snapshot.c tests/unit/tree-snapshot.c
 tests/fault/plug-snapshot.libraries := $(TEST_LIBRARIES)
 
+# What an installation feeds to containerd, for make bench.
+TEST_PROGRAMS += tests/bench/image-archive
+tests/bench/image-archive.sources := tests/bench/image-archive.c
+tests/bench/image-archive.libraries := $(TEST_LIBRARIES)
+
 # What kills and fails system calls, what that is tried on, what compares the trees afterwards, and what does
 # so at point after point.
 FAULT_PROGRAMS := inject subject snapshot sweep
@@ -114,7 +119,7 @@ $(CHECK_PARTS) fuzz: | $(BUILD)/.packages-check
 .PHONY: check check-full $(CHECK_PARTS) fuzz
 
 # Ratios against other tools, for payload folders of one's own: PAYLOAD="FOLDER..." ROUNDS=10 LEVEL=19
-bench: all | $(BUILD)/.packages-bench ## Measure beside other tools, and write docs/benchmarks.md
+bench: all $(BUILD)/debug/tests/bench/image-archive | $(BUILD)/.packages-bench ## Measure beside other tools, and write docs/benchmarks.md
 	@BUILD=$(abspath $(BUILD)) tests/bench/run --rounds $(or $(ROUNDS),10) --level $(or $(LEVEL),19) \
 		--work $(abspath $(BUILD))/bench $(PAYLOAD)
 .PHONY: bench
