@@ -212,7 +212,7 @@ static int write_piece(struct pass *pass, const struct byoh_file *file, uint64_t
 	if (r < 0)
 		return byoh_error_wrap(err, r, "%s", file->path);
 	if (fd >= 0)
-		byoh_start_writeback(fd, offset, size, offset + size == file->size);
+		byoh_start_writeback(fd, place + offset, size, offset + size == file->size);
 	return close_if_complete(pass, file, size, err);
 }
 

@@ -2,8 +2,8 @@
 /*
  * measure [-m] FILE COMMAND...    runs the command and adds a line to FILE: seconds by the clock, of all its
  * processors in user and in system mode, the most resident memory of one of its processes in KiB, and with -m
- * the most anonymous memory of the process itself (RssAnon of /proc/PID/status, looked at a thousand times a
- * second, which is why it is not done while the time matters). Ends as the command does.
+ * the most anonymous memory of the process and its children together (RssAnon of /proc/PID/status, looked at a
+ * thousand times a second, which is why it is not done while the time matters). Ends as the command does.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -45,6 +45,23 @@ static long anonymous_kib(pid_t pid)
 	return kib;
 }
 
+static long anonymous_of_family(pid_t pid)
+{
+	long kib = anonymous_kib(pid);
+	char path[64];
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return kib;
+	while (fscanf(file, "%d", &child) == 1)
+		kib += anonymous_kib((pid_t)child);
+	fclose(file);
+	return kib;
+}
+
 /* Waits, and looks at the memory meanwhile if that is wanted. */
 static int wait_for(pid_t pid, bool memory, struct rusage *usage, long *ret_anonymous)
 {
@@ -52,7 +69,7 @@ static int wait_for(pid_t pid, bool memory, struct rusage *usage, long *ret_anon
 	int status;
 
 	while (wait4(pid, &status, memory ? WNOHANG : 0, usage) == 0) {
-		long now = anonymous_kib(pid);
+		long now = anonymous_of_family(pid);
 
 		*ret_anonymous = now > *ret_anonymous ? now : *ret_anonymous;
 		nanosleep(&millisecond, NULL);
