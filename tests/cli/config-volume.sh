@@ -122,6 +122,23 @@ else
 	plug good vfat
 	before "$jail"
 	check "nor one that is not what udev saw" eval 'exits 1 in_jail /plain.run plan --quiet && says_one_sentence && says "$plugged" && left_nothing'
+	step "the boot medium's verb"
+	unplug
+	plug good
+	mkdir -p "$jail"/run/live/medium/{.disk,byoh}
+	echo build-id=1 >"$jail/run/live/medium/.disk/byoh"
+	check "boot: a volume goes before the medium, which is told" eval \
+		'printf "apiVersion: byoh-install/v1alpha1\nkind: InstallConfig\niso: {mode: install, disk: {serial: none}}\n" >"$jail/run/live/medium/byoh/byoh.yaml" &&
+		exits 0 in_jail /plain.run boot && says "byoh: configuration from byoh.yaml of the volume BYOHCFG ($plugged)" &&
+		says "does not count: byoh/byoh.yaml of the boot medium" && says "byoh: mode inspect"'
+	check "boot: it is not mounted any more, and nothing of it is left in memory" eval \
+		'[ ! -e "$jail/run/byoh-config" ] && ! compgen -G "$jail/run/byoh-stick-*" >/dev/null'
+	unplug
+	check "boot: without it the medium's counts" eval \
+		'exits 4 in_jail /plain.run boot && says "byoh: configuration from byoh/byoh.yaml of the boot medium" && says "no disk of this machine"'
+	plug good
+	plug good
+	check "boot: two volumes end it" eval 'exits 2 in_jail /plain.run boot && says "two volumes are labelled BYOHCFG"'
 fi
 
 exit "$failed"

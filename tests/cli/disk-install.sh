@@ -186,8 +186,12 @@ check "a disk that is not the one that was described" eval 'exits 4 boot && says
 describe >"$work/devices.json"
 
 step "an installation that is cut off"
+# Where a slot's text is unpacked for whoever reads it by name: memory, of which the killed one gives nothing back.
+unpacked() { compgen -G "/run/byoh-stick-*" | sort; }
+unpacked >"$work/unpacked" || true
 program boot-loader 'kill -KILL $PPID'
 check "killed at the loader" eval 'exits 137 boot && [ "$(label)" = byoh-unfinished ]'
+{ unpacked || true; } | comm -13 "$work/unpacked" - | xargs -r rm -r
 describe byoh-unfinished >"$work/devices.json"
 program boot-loader 'echo "grub-install: no room"; exit 1'
 check "the next try begins anew; a loader that fails is said" eval \
@@ -197,7 +201,6 @@ good_programs
 
 step "an installation"
 describe byoh-unfinished >"$work/devices.json"
-unpacked() { compgen -G "/run/byoh-stick-*" | sort; }
 unpacked_before=$(unpacked || true)
 check "it ends well" exits 0 boot
 check "it says each step" eval 'says "byoh: mode install" && says "byoh: dividing the disk" && says "byoh: finishing" && says "byoh: installed "'
