@@ -114,8 +114,7 @@ static bool is_name(const char *name, const char *part, size_t length)
 static int find_in(const struct byoh_iso9660_reader *image, const unsigned char *bytes, size_t size, const char *part,
 		   size_t length, struct extent *ret, struct byoh_error *err)
 {
-	struct record *record = calloc(1, sizeof(*record));
-	CLEANUP_FREE void *owned = record;
+	CLEANUP_FREE struct record *record = calloc(1, sizeof(*record));
 	size_t at = 0;
 
 	if (!record)

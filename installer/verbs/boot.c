@@ -183,6 +183,15 @@ static void set_clock(const struct boot *boot)
 		byoh_report_warning("the clock of the hardware cannot be set: %s", ignored.message);
 }
 
+/* Who has signed the release and the configuration, and whether that is enough: the installer would refuse it all the same,
+ * when the disk has been emptied. */
+static int check_trust(struct boot *boot, struct byoh_error *err)
+{
+	TRY(byoh_session_open_bundle(boot->session, NULL, err));
+	boot->session->options.config = boot->live.path;
+	return byoh_session_load_config(boot->session, err);
+}
+
 static int say_next(const struct boot *boot, struct byoh_error *err)
 {
 	static const char *const words[] = { "reboot\n", "poweroff\n", "stay\n" };
@@ -208,6 +217,7 @@ static int install(struct boot *boot, struct byoh_error *err)
 	if (boot->session->options.devices && boot->session->host->live)
 		return byoh_fail(err, BYOH_ERROR_USAGE, EINVAL, "--devices describes another machine's disks: nothing is installed "
 				 "by it but below --root");
+	TRY(check_trust(boot, err));
 	set_clock(boot);
 	TRY(byoh_lay_down(&work, id, err));
 	byoh_report_line(boot->session, "byoh: installed %s on /dev/%s", id, boot->choice.disk->name);

@@ -185,6 +185,15 @@ sed -i 's/"size": [0-9]*/"size": 99999999999/' "$work/devices.json"
 check "a disk that is not the one that was described" eval 'exits 4 boot && says "another disk than was chosen" && [ "$(disk_sum)" = "$before_any" ]'
 describe >"$work/devices.json"
 
+mv "$live/run/live/medium/byoh/site.img" "$work/site.img"
+{ cat "$work/mine.yaml" && echo 'policy: {requireConfigSignature: true}'; } >"$live/run/live/medium/byoh/byoh.yaml"
+check "a configuration that has to be signed and is not" eval \
+	'exits 3 boot && says "byoh.yaml.sig is missing" && ! says "checking the medium" && [ "$(disk_sum)" = "$before_any" ]'
+{ cat "$work/mine.yaml" && echo 'policy: {threshold: 2}'; } >"$live/run/live/medium/byoh/byoh.yaml"
+check "a release with too few signatures" eval 'exits 3 boot && says "policy.threshold" && [ "$(disk_sum)" = "$before_any" ]'
+rm "$live/run/live/medium/byoh/byoh.yaml"
+mv "$work/site.img" "$live/run/live/medium/byoh/site.img"
+
 step "an installation that is cut off"
 # Where a slot's text is unpacked for whoever reads it by name: memory, of which the killed one gives nothing back.
 unpacked() { compgen -G "/run/byoh-stick-*" | sort; }
