@@ -15,6 +15,7 @@ delta_command() { command=("$BYOH_INSTALL" install --from "$work/delta.bundle" -
 delta_repair_old() {
 	delta_old "$1" && delta_command "$1" && quietly "${command[@]}"
 	rm "$1/opt/plain/data"
+	rmdir "$1/var/lib/byoh/before" # empty since the upgrade; an undo takes it away
 }
 delta_repair_command() { command=("$BYOH_INSTALL" repair --root "$1"); }
 scenarios+=(delta delta_repair)
