@@ -9,13 +9,16 @@ make_delta() {
 		s/data, sha256: [0-9a-f]*/data, sha256: $(sha256sum <"$work/changed/data" | cut -c1-64)/" "$work/changed/bundle.yaml"
 	build_bundle "$work/changed" key "$work/delta.bundle" --base "$work/plain.run"
 }
-delta_old() { make_delta && plain_old "$1" && plain_command "$1" && quietly "${command[@]}"; }
+# A file of the operator's keeps the folder of before-images from being empty, which some undos take away and some do not.
+delta_old() {
+	make_delta && plain_old "$1" && mkdir "$1/opt/plain" && echo mine >"$1/opt/plain/greeting" &&
+		plain_command "$1" && quietly "${command[@]}"
+}
 delta_command() { command=("$BYOH_INSTALL" install --from "$work/delta.bundle" --root "$1"); }
 
 delta_repair_old() {
 	delta_old "$1" && delta_command "$1" && quietly "${command[@]}"
 	rm "$1/opt/plain/data"
-	rmdir "$1/var/lib/byoh/before" # empty since the upgrade; an undo takes it away
 }
 delta_repair_command() { command=("$BYOH_INSTALL" repair --root "$1"); }
 scenarios+=(delta delta_repair)
