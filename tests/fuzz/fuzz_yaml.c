@@ -34,7 +34,8 @@ static void compare_readers(const uint8_t *data, size_t size)
 	if (byoh_yaml_parse(text.data, size, "fuzz", BYOH_ERROR_FORMAT, &plain, NULL) !=
 	    byoh_yaml_parse(text.data, text.size, "fuzz", BYOH_ERROR_FORMAT, &full, NULL))
 		abort();
-	compare(byoh_yaml_root(plain), byoh_yaml_root(full));
+	if (plain && full)
+		compare(byoh_yaml_root(plain), byoh_yaml_root(full));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
