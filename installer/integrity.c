@@ -185,6 +185,19 @@ int byoh_integrity_check_bundles(struct byoh_integrity *integrity, const struct 
 	return r;
 }
 
+int byoh_integrity_has_bundle(const struct byoh_host *host, const char *id, const struct byoh_progress *progress,
+			      bool *ret_good, struct byoh_error *err)
+{
+	struct byoh_integrity one = { 0 };
+	int r = add_bundle(host, &one, id, err);
+
+	if (r == 0 && !one.damage_count)
+		r = byoh_integrity_check_bundles(&one, progress, err);
+	*ret_good = !one.damage_count;
+	byoh_integrity_release(&one);
+	return r;
+}
+
 /*
  * Before-images
  */

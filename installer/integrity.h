@@ -30,6 +30,10 @@ BYOH_MUST_CHECK int byoh_integrity_open(const struct byoh_host *host, struct byo
 BYOH_MUST_CHECK int byoh_integrity_check_bundles(struct byoh_integrity *integrity,
 						 const struct byoh_progress *progress,
 						 struct byoh_error *err);
+/* Is the bundle of that id kept here, and every block of it good? */
+BYOH_MUST_CHECK int byoh_integrity_has_bundle(const struct byoh_host *host, const char *id,
+					      const struct byoh_progress *progress, bool *ret_good,
+					      struct byoh_error *err);
 /* Is there what the ledger would put back? Its bytes are the host's own, of which no digest is kept. */
 BYOH_MUST_CHECK int byoh_integrity_check_images(struct byoh_integrity *integrity,
 						const struct byoh_host *host,

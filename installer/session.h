@@ -73,6 +73,7 @@ struct byoh_session {
 	char *accepted_id;		 /* a kept release that was accepted once, whatever its epoch */
 	struct byoh_ledger *ledger;	 /* what was there before us */
 	bool thorough;			 /* the check reads every file */
+	bool renews_copy;		 /* a medium is here, and the kept copy of its bundle is lost or damaged */
 	bool looks_only;		 /* the plan tells how far the host is, and is not carried out */
 	bool goes_back;			 /* to the release that was kept */
 	struct byoh_bundle *installed;	 /* the bundle of what is installed, for its manifest; NULL: lost */

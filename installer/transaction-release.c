@@ -131,9 +131,11 @@ static int add_bundle_copy(struct byoh_transaction *transaction, struct byoh_err
 	action->mode = 0600;
 	action->size = byoh_bundle_size(bundle);
 	/* It got its name only when it was whole; its blocks are checked whenever it is read. */
-	action->state = absent ? BYOH_STATE_ABSENT :
-			S_ISREG(st.st_mode) && (uint64_t)st.st_size == action->size ? BYOH_STATE_SAME :
-										      BYOH_STATE_DIFFERENT;
+	action->state = BYOH_STATE_DIFFERENT;
+	if (absent)
+		action->state = BYOH_STATE_ABSENT;
+	else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == action->size && !transaction->input->renews_copy)
+		action->state = BYOH_STATE_SAME;
 	return 0;
 }
 

@@ -36,6 +36,8 @@ struct byoh_transaction_input {
 	bool leaves;
 	/* The release and configuration that are there now are kept to go back to. */
 	bool keeps_previous;
+	/* The copy of the bundle that is kept is lost or damaged, whatever its size. */
+	bool renews_copy;
 };
 
 /* Sets state of every action by looking at the host; changes nothing. *ret_changes counts those not SAME

@@ -8,6 +8,7 @@
 #include "bundle/base/cleanup.h"
 #include "bundle/base/json.h"
 #include "bundle/base/path.h"
+#include "installer/integrity.h"
 #include "installer/join-answer.h"
 #include "installer/preflight/elf.h"
 #include "installer/report.h"
@@ -190,6 +191,7 @@ static int change_now(struct byoh_session *session, const char *verb, struct byo
 		.cancel = session->cancel,
 		.staged = check_program,
 		.staged_context = session,
+		.renews_copy = session->renews_copy,
 		.keeps_previous = strcmp(verb, "install") == 0 || strcmp(verb, "rollback") == 0,
 	};
 	struct timespec start;
@@ -236,14 +238,21 @@ static int change_host(struct byoh_session *session, const char *verb, struct by
 	return change_drained(session, verb, kubeconfig, err);
 }
 
-/* What repair works from was lost, and here is a bundle to keep in its place. */
-static bool lacks_copy(const struct byoh_session *session)
+/* What repair works from may be lost or damaged, and here is a bundle to keep in its place. */
+static int look_at_copy(struct byoh_session *session, struct byoh_error *err)
 {
-	char hex[BYOH_DIGEST_HEX_SIZE], path[256];
+	struct byoh_bar bar = byoh_bar_start("Verifying", session->options.quiet || session->options.json);
+	struct byoh_progress progress = { byoh_bar_report, &bar, session->cancel };
+	char hex[BYOH_DIGEST_HEX_SIZE];
+	bool good = true;
+	int r = 0;
 
 	byoh_digest_hex(byoh_bundle_id(session->bundle), hex);
-	snprintf(path, sizeof(path), BYOH_HOME "/releases/%s/bundle", hex);
-	return !byoh_exists_beneath(session->host->root_fd, path);
+	if (!session->bundle_is_kept)
+		r = byoh_integrity_has_bundle(session->host, hex, &progress, &good, err);
+	byoh_bar_finish(&bar);
+	session->renews_copy = !good;
+	return r;
 }
 
 int byoh_carry_out_untold(struct byoh_session *session, const char *verb, bool *ret_changed, struct byoh_error *err)
@@ -253,10 +262,12 @@ int byoh_carry_out_untold(struct byoh_session *session, const char *verb, bool *
 
 	if (r == 0)
 		r = check_approved_plan(session, err);
+	if (r == 0)
+		r = look_at_copy(session, err);
 	if (r < 0)
 		return r;
 	/* A boot may have found everything done by the host itself: then only the state is left to say so. */
-	unsettled = (session->host->live && session->state && !session->state->settled) || lacks_copy(session);
+	unsettled = (session->host->live && session->state && !session->state->settled) || session->renews_copy;
 	*ret_changed = session->changes || unsettled;
 	if (*ret_changed) {
 		if (!session->options.quiet)

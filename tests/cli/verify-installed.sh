@@ -74,6 +74,14 @@ check "of both, and a file" eval 'exits 3 tool verify --installed --json && inst
 	.drift[0].state == \"missing\" and ([.damaged[].path] | index(\"/var/lib/byoh/releases/$two/bundle\")) != null"'
 flip "$kept/$two/bundle" 2000000
 flip "$kept/$one/bundle" 2000000
+flip "$kept/$two/bundle" 2000000
+rm "$root/opt/plain/data"
+check "repair says that it cannot mend from it any more" eval 'exits 3 tool repair && says "payload is damaged"'
+check "a medium mends it all" eval 'exits 0 "$work/two.run" install --root "$root" && says "done:" && exits 0 tool verify --installed'
+flip "$kept/$two/bundle" 2000000
+check "repair warns where it needed nothing of it" eval 'exits 0 tool repair && says "warning" && says "$two/bundle" && says "run the medium"'
+check "the medium has something to do then" eval 'exits 0 "$work/two.run" install --root "$root" && ! says "nothing to do" && exits 0 tool verify --installed'
+check "and nothing the next time" eval 'exits 0 "$work/two.run" install --root "$root" && says "nothing to do"'
 check "repair again" eval 'exits 0 tool repair && exits 0 tool verify --installed'
 flip "$kept/$one/bundle" 600
 check "a header" eval 'exits 3 tool verify --installed && prints "damaged: /var/lib/byoh/releases/$one/bundle" && prints "in 2 kept bundles"'
