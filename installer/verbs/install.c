@@ -13,6 +13,7 @@
 #include "installer/preflight/elf.h"
 #include "installer/report.h"
 #include "installer/steps/drain.h"
+#include "installer/steps/node-state.h"
 #include "installer/verbs/verbs.h"
 
 #define PLAN_MAX ((size_t)16 << 20)
@@ -145,7 +146,8 @@ static void tell_join(const struct byoh_session *session)
 	else if (session->config->join_mode == BYOH_JOIN_AGENT)
 		byoh_report_line(session, "the agent registers this host now; the management cluster has to "
 					  "approve the request byoh-csr-%s", session->host->hostname);
-	else if (session->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP)
+	else if (session->config->join_mode == BYOH_JOIN_TLS_BOOTSTRAP &&
+		 !byoh_kubelet_has_certificate(session->host))
 		byoh_report_line(session, "the kubelet asks %s for its certificate now",
 				 session->config->cluster.server);
 }
