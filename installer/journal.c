@@ -65,7 +65,7 @@ static int checksum(const void *bytes, size_t size, char ret[CHECKSUM_LENGTH + 1
 	return 0;
 }
 
-static int sync_folder(const struct byoh_host *host, struct byoh_error *err)
+int byoh_journal_sync_folder(const struct byoh_host *host, struct byoh_error *err)
 {
 	CLEANUP_FD int fd = byoh_open_beneath(host->root_fd, BYOH_JOURNAL_FOLDER,
 					      O_RDONLY | O_DIRECTORY, 0, err);
@@ -105,7 +105,7 @@ int byoh_journal_create(const struct byoh_host *host, struct byoh_journal **ret,
 	if (r == 0)
 		r = byoh_journal_sync(journal, err);
 	if (r == 0)
-		r = sync_folder(host, err);
+		r = byoh_journal_sync_folder(host, err);
 	if (r == 0) /* the folder itself may be new */
 		r = byoh_sync_parent(host->root_fd, BYOH_JOURNAL_FOLDER, err);
 	if (r < 0) {
@@ -332,12 +332,17 @@ int byoh_journal_newest(const struct byoh_host *host, uint64_t *ret, struct byoh
 	return errno ? byoh_fail_errno(err, "cannot list %s", BYOH_JOURNAL_FOLDER) : 0;
 }
 
-int byoh_journal_remove(const struct byoh_host *host, uint64_t number, struct byoh_error *err)
+int byoh_journal_unlink(const struct byoh_host *host, uint64_t number, struct byoh_error *err)
 {
 	char path[64];
-	int r;
 
 	journal_path(number, path);
-	r = byoh_remove_file(host->root_fd, path, err);
-	return r < 0 ? r : sync_folder(host, err);
+	return byoh_remove_file(host->root_fd, path, err);
+}
+
+int byoh_journal_remove(const struct byoh_host *host, uint64_t number, struct byoh_error *err)
+{
+	int r = byoh_journal_unlink(host, number, err);
+
+	return r < 0 ? r : byoh_journal_sync_folder(host, err);
 }

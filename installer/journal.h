@@ -72,7 +72,11 @@ bool byoh_journal_is_committed(const struct byoh_journal_text *text);
 /* The number of the newest journal, 0 if there is none. Only the newest can be open. */
 BYOH_MUST_CHECK int byoh_journal_newest(const struct byoh_host *host, uint64_t *ret,
 					struct byoh_error *err);
-/* Takes a journal away, its absence on disk: the transaction never was. */
+/* Takes a journal's name away; byoh_journal_sync_folder() puts that on disk. */
+BYOH_MUST_CHECK int byoh_journal_unlink(const struct byoh_host *host, uint64_t number,
+					struct byoh_error *err);
+BYOH_MUST_CHECK int byoh_journal_sync_folder(const struct byoh_host *host, struct byoh_error *err);
+/* Both: the transaction never was. */
 BYOH_MUST_CHECK int byoh_journal_remove(const struct byoh_host *host, uint64_t number,
 					struct byoh_error *err);
 

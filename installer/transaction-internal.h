@@ -59,6 +59,8 @@ bool byoh_transaction_remembers(const struct byoh_action *action);
 /* Writes what an action of that number is to put in place. */
 BYOH_MUST_CHECK int byoh_transaction_stage_one(struct byoh_transaction *transaction, uint64_t number,
 					       const struct byoh_action *action, struct byoh_error *err);
+/* It is the journal of an uninstall. */
+bool byoh_transaction_gives_back(const struct byoh_journal_text *journal);
 /* After a commit: what was moved aside goes, and everything that no ledger, release or undo needs; after
  * one that gives the host back, all of ours. Can be done twice. */
 BYOH_MUST_CHECK int byoh_transaction_finish(const struct byoh_host *host, uint64_t number,

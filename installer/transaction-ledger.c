@@ -251,7 +251,7 @@ static int leave(const struct byoh_host *host, uint64_t number, struct byoh_erro
 {
 	CLEANUP_LEDGER struct byoh_ledger *ledger = NULL;
 	struct pruning pruning = { .host = host };
-	int r = byoh_ledger_read(host, &ledger, err);
+	int r = byoh_ledger_read(host, &ledger, err), synced;
 
 	if (r == 0 && byoh_ledger_find(ledger, BYOH_ACTION_DIRECTORY, BYOH_LOG_FOLDER))
 		r = byoh_remove_tree(host->root_fd, BYOH_LOG_FOLDER, err);
@@ -260,11 +260,16 @@ static int leave(const struct byoh_host *host, uint64_t number, struct byoh_erro
 	if (r == 0)
 		r = byoh_each_name(host->root_fd, BYOH_HOME, remove_entry, &pruning, err);
 	for (uint64_t i = number > JOURNALS_KEPT ? number - JOURNALS_KEPT : 1; r == 0 && i < number; i++)
-		r = byoh_journal_remove(host, i, err);
-	return r < 0 ? r : byoh_remove_tree(host->root_fd, BYOH_JOURNAL_FOLDER, err);
+		r = byoh_journal_unlink(host, i, err);
+	if (r < 0)
+		return r;
+	/* That this fails is told, and no reason to leave anything behind. */
+	synced = byoh_journal_sync_folder(host, err);
+	r = byoh_remove_tree(host->root_fd, BYOH_JOURNAL_FOLDER, synced < 0 ? NULL : err);
+	return synced < 0 ? synced : r;
 }
 
-static bool gives_back(const struct byoh_journal_text *journal)
+bool byoh_transaction_gives_back(const struct byoh_journal_text *journal)
 {
 	const struct byoh_yaml_node *node;
 
@@ -284,5 +289,5 @@ int byoh_transaction_finish(const struct byoh_host *host, uint64_t number,
 		r = finish_actions(host, journal, observer, err);
 	if (r < 0)
 		return r;
-	return gives_back(journal) ? leave(host, number, err) : prune(host, number, err);
+	return byoh_transaction_gives_back(journal) ? leave(host, number, err) : prune(host, number, err);
 }

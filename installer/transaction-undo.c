@@ -298,7 +298,9 @@ static int look(const struct byoh_host *host, struct byoh_error *err)
 		r = byoh_journal_read(host, newest, &journal, err);
 	if (r < 0)
 		return r;
-	return byoh_host_lock_exists(host) || (journal && !byoh_journal_is_committed(journal));
+	/* An uninstall that has committed is over when its journal is gone, and not before. */
+	return byoh_host_lock_exists(host) ||
+	       (journal && (!byoh_journal_is_committed(journal) || byoh_transaction_gives_back(journal)));
 }
 
 int byoh_transaction_recover(const struct byoh_host *host, const struct byoh_observer *observer,
