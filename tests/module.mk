@@ -33,6 +33,10 @@ tests/fault/replay-log.sources := tests/fault/replay-log.c
 tests/fault/plug-snapshot.sources := tests/fault/plug-snapshot.c tests/unit/tree-snapshot.c
 tests/fault/plug-snapshot.libraries := $(TEST_LIBRARIES)
 
+# A port with a VLAN, for whole machines.
+TEST_PROGRAMS += tests/host/vlan-port
+tests/host/vlan-port.sources := tests/host/vlan-port.c
+
 # What an installation feeds to containerd, for make bench.
 TEST_PROGRAMS += tests/bench/image-archive
 tests/bench/image-archive.sources := tests/bench/image-archive.c
@@ -108,7 +112,8 @@ check-fault: all $(FAULT_PROGRAMS:%=$(BUILD)/debug/tests/fault/%) ## Kill and fa
 	$(call run_tests,check-fault,--stream --timeout 14400,$(wildcard tests/fault/run))
 
 check-host: export BYOH_FAULT_TOOLS := $(abspath $(BUILD)/debug/tests/fault)
-check-host: all $(BUILD)/debug/tests/fault/replay-log $(BUILD)/debug/tests/fault/plug-snapshot ## Run the tests in whole machines
+check-host: export BYOH_VLAN_PORT := $(abspath $(BUILD)/debug/tests/host/vlan-port)
+check-host: all $(BUILD)/debug/tests/fault/replay-log $(BUILD)/debug/tests/fault/plug-snapshot $(BUILD)/debug/tests/host/vlan-port ## Run the tests in whole machines
 	$(call run_tests,check-host,--stream --timeout 7200,$(wildcard tests/host/run))
 
 FUZZ_SECONDS ?= 120

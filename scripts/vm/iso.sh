@@ -7,14 +7,18 @@
 #       --firmware bios|uefi|secure     bios by default
 #       --cd IMAGE | --usb IMAGE        the medium
 #       --kernel FOLDER 'ARGUMENTS'     vmlinuz and initrd.img without firmware and menu
-#       --disk NAME[:SERIAL]            in this order; --link; --memory MiB
+#       --disk NAME[:SERIAL]            in this order; --memory MiB
+#       --link | --vlan                 a card on the link, of vm_link_start or iso_vlan_start
+#   iso_vlan_start ID                   the link, for a machine that tags what it sends
 #   iso_wait SECONDS REGEX              until a line of the serial line matches; prints it
 #   iso_off SECONDS                     until it is off or would start anew
 #   iso_kill                            the plug is pulled
 
-# The line of the medium's menu, for starts without one. A busy computer shows devices late.
+# The line of the medium's menu, for starts without one. A busy computer shows devices late, on the medium and on
+# the disk afterwards.
+iso_patience="systemd.default_timeout_start_sec=${vm_patience:?} systemd.default_device_timeout_sec=$vm_patience"
 iso_kernel_line="boot=live noeject nopersistence loglevel=4 systemd.show_status=0 console=ttyS0,115200n8"
-iso_kernel_line+=" --- systemd.default_timeout_start_sec=${vm_patience:?}"
+iso_kernel_line+=" --- $iso_patience"
 
 # A name for the firmware's variables: they outlive a start, as they do on a board.
 iso_vars() {
@@ -82,6 +86,8 @@ iso_start() {
 			;;
 		--link) network=(-netdev "tap,id=lan,ifname=tap0,script=no,downscript=no"
 			-device "virtio-net-pci,netdev=lan,mac=52:54:00:12:34:56,romfile=") ;;
+		--vlan) network=(-netdev "dgram,id=lan,local.type=unix,local.path=$vm_dir/machine,remote.type=unix,remote.path=$vm_dir/port"
+			-device "virtio-net-pci,netdev=lan,mac=52:54:00:12:34:56,romfile=") ;;
 		--memory) memory=$2 && shift ;;
 		*) vm_fail "iso_start: unknown option $1" || return ;;
 		esac
@@ -92,7 +98,7 @@ iso_start() {
 	iso_from=$(($(stat -c %s "${vm_log:?}") + 1))
 	(
 		# shellcheck disable=SC2046
-		vm_in_world qemu-system-x86_64 "${iso_board[@]}" $(vm_accelerator) -m "$memory" -smp 2 \
+		vm_in_world qemu-system-x86_64 "${iso_board[@]}" $(vm_accelerator) -m "$memory" -smp "${VM_CPUS:-2}" \
 			-display none -monitor none -no-reboot -nodefaults -vga std -pidfile "$vm_dir/qemu.pid" \
 			-chardev "file,id=console,path=$vm_log,append=on" -serial chardev:console "${network[@]}" \
 			"${devices[@]}" -device virtio-rng-pci
@@ -131,7 +137,7 @@ iso_image() {
 	local file=$1
 	shift
 	"${vm_scripts:?}/../../iso/build" --quick --console serial --timeout 0 \
-		--append "--- systemd.default_timeout_start_sec=$vm_patience" --run "${BYOH_RUN:?}" \
+		--append "--- $iso_patience" --run "${BYOH_RUN:?}" \
 		--key "$vm_scripts/../../build/vm/key/private.pem" --out "$file" "$@"
 }
 
@@ -157,8 +163,29 @@ iso_site_write() {
 	YAML
 }
 
-# The link as the only port, by its address on the board.
+iso_vlan_start() {
+	local program=${BYOH_VLAN_PORT:-$vm_scripts/../../build/debug/tests/host/vlan-port}
+	vm_in_world "$program" lan0 "$1" "$vm_dir/port" "$vm_dir/machine" || return
+	# shellcheck disable=SC2016
+	vm_in_world sh -e -c '
+		ip address add "$1/24" dev lan0
+		ip link set lan0 up
+		ip route add default via "$2"' link "${vm_host_address:?}" "${vm_address:?}"
+}
+
+# The only port, by its address on the board; with an ID a VLAN on it has the address.
 iso_site_link() {
+	if [ -n "${1:-}" ]; then
+		cat <<-YAML
+			  network:
+			    links:
+			      - name: site
+			        vlan: {id: $1, link: "52:54:00:12:34:56"}
+			        addresses: ["${vm_address:?}/24"]
+			        gateway: ${vm_host_address:?}
+		YAML
+		return
+	fi
 	cat <<-YAML
 		  network:
 		    links:

@@ -1,35 +1,18 @@
 #!/bin/bash
 # Which disk the boot medium writes to, and which never: each situation is a machine of its own. Where it refuses,
-# the disks are compared with what they were.
+# the disks are compared with what they were. At the end a table: situation, and what was chosen or refused.
+#
+#   ISO_CASES='two none ...'    these situations alone, in this order
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/host/lib.sh
-. "$here/lib.sh"
-# shellcheck source=scripts/vm/iso.sh
-. "$host_top/scripts/vm/iso.sh"
-
-if reason=$(iso_missing); then
-	echo "SKIP iso-disks: $reason"
-	exit 0
-fi
-host_begin iso-disks --link
-export BYOH_RUN=${BYOH_RUN:-$host_site/byoh-install.run}
+# shellcheck source=tests/host/iso-lib.sh
+. "$here/iso-lib.sh"
+iso_begin iso-disks
 plain=$vm_dir/plain.iso
-image=$vm_dir/byoh.iso
-system=
+system='' installed=
 
-# A configuration that needs no cluster.
 configure() {
-	cat >"$vm_dir/byoh.yaml" <<-YAML
-		apiVersion: byoh-install/v1alpha1
-		kind: InstallConfig
-		join: {mode: none}
-		host: {hostname: worker}
-		iso:
-		  mode: install
-		  after: poweroff
-		$(printf '  %s\n' "$@")
-	YAML
+	iso_plain 'after: poweroff' "$@" >"$vm_dir/byoh.yaml"
 	cp --reflink=auto "$plain" "$image"
 	iso_configure "$image" "$vm_dir/byoh.yaml"
 }
@@ -41,65 +24,96 @@ power_on() {
 
 # fresh NAME SIZE    an empty disk, and a copy to compare it with
 fresh() {
+	rm -f "$vm_dir/$1.disk"
 	iso_disk "$1" "$2"
 	keep "$1"
 }
 keep() { cp --reflink=auto "$vm_dir/$1.disk" "$vm_dir/$1.before"; }
 as_before() { qemu-img compare -q "$vm_dir/$1.disk" "$vm_dir/$1.before"; }
 
-# refuses WHAT DISKS ARGUMENT...    the machine refuses, and its disks are as before
-refuses() {
-	local what=$1 disks=$2 disk
-	shift 2
-	must "$what: a machine starts" power_on "$@"
-	must "$what: it comes to an end" iso_wait 900 'byoh: boot ended with code'
-	check "$what: refused" iso_says 'boot ended with code 4'
-	iso_says 'byoh: refused' | sed "s/^/    $what: /" || true
+# stays WHAT CODE LINE DISK...    a machine with these disks says the line and ends with the code, and its disks are as before
+stays() {
+	local what=$1 code=$2 line=$3 disk disks=()
+	shift 3
+	for disk; do
+		disks+=(--disk "$disk")
+	done
+	must "$what: a machine starts" power_on "${disks[@]}"
+	must "$what: it comes to an end" iso_wait 1800 'byoh: boot ended with code'
+	check "$what: it ends with code $code" iso_says "boot ended with code $code\$"
+	check "$what: it says so" iso_says "$line"
+	iso_row "$what: $(iso_says "$line" | head -n 1)"
 	iso_kill
-	for disk in $disks; do
+	for disk; do
 		check "$what: nothing was written to $disk" as_before "$disk"
 	done
 }
+refuses() {
+	local what=$1
+	shift
+	stays "$what" 4 'byoh: refused' "$@"
+}
 
+# installs WHAT NODE DISK...
 installs() {
-	local what=$1 disk=$2
+	local what=$1 node=$2 disk disks=()
 	shift 2
-	must "$what: a machine starts" power_on "$@"
-	must "$what: it comes to an end" iso_wait 1500 'byoh: boot ended with code'
-	must "$what: installed" iso_says "byoh: installed [^ ]* on $disk"
+	for disk; do
+		disks+=(--disk "$disk")
+	done
+	must "$what: a machine starts" power_on "${disks[@]}"
+	must "$what: it comes to an end" iso_wait 2400 'byoh: boot ended with code'
+	must "$what: installed" iso_says "byoh: installed [^ ]* on $node"
+	iso_row "$what: $(iso_says 'byoh: installed [^ ]* on' | head -n 1)"
 	must "$what: it goes off" iso_off 300
 }
 
-must "an image is made" iso_image "$plain"
-system=$("$host_top/iso/system-image" --quick)
-
-fresh one 20G
-fresh two 20G
-configure 'disk: {transport: virtio}'
-refuses "two disks that match" "one two" --disk one --disk two
-configure 'disk: {serial: nobody}'
-refuses "none that matches" one --disk one
-refuses "no disk at all" ''
-configure 'disk: {transport: usb, removable: true}'
-refuses "only the boot stick" ''
-configure 'disk: {serial: small}'
-fresh small 4G
-refuses "too small" small --disk small
+case_two() {
+	fresh one 20G
+	fresh two 20G
+	configure 'disk: {transport: virtio}'
+	refuses "two disks that match" one two
+}
+case_none() {
+	fresh one 20G
+	configure 'disk: {serial: nobody}'
+	refuses "no disk that matches" one
+}
+case_diskless() {
+	configure 'disk: {transport: virtio}'
+	refuses "no disk at all"
+}
+case_stick() {
+	configure 'disk: {transport: usb, removable: true}'
+	refuses "only the boot stick"
+}
+case_small() {
+	fresh small 4G
+	configure 'disk: {serial: small}'
+	refuses "too small" small
+}
 
 # An operator's file system with files, on the whole disk.
 fill() {
 	mkdir -p "$vm_dir/files"
 	echo precious >"$vm_dir/files/data"
+	rm -f "$vm_dir/$1.disk"
 	mke2fs -q -F -t ext4 -d "$vm_dir/files" "$vm_dir/raw" 20G
-	qemu-img convert -O qcow2 "$vm_dir/raw" "$vm_dir/one.disk"
+	qemu-img convert -O qcow2 "$vm_dir/raw" "$vm_dir/$1.disk"
 	rm "$vm_dir/raw"
-	keep one
+	keep "$1"
 }
-must "a disk with data" fill
-configure 'disk: {serial: one}'
-refuses "a disk with data" one --disk one --disk two
-configure 'disk: {serial: one}' 'wipe: two'
-refuses "a disk with data, wipe names another" one --disk one
+case_data() {
+	must "a disk with data" fill full
+	fresh two 20G
+	configure 'disk: {serial: full}'
+	refuses "a disk with data" full two
+}
+case_wipe_other() {
+	must "a disk with data" fill full
+	configure 'disk: {serial: full}' 'wipe: two'
+	refuses "a disk with data, wipe names another" full
+}
 
 # A byte of a file's middle turns into its opposite.
 flip() {
@@ -110,23 +124,49 @@ flip() {
 	# shellcheck disable=SC2059 # the format is the byte
 	printf "\\$(printf %03o $((byte ^ 255)))" | dd of="$image" bs=1 seek="$place" conv=notrunc status=none
 }
-configure 'disk: {serial: two}'
-flip
-must "a damaged medium: a machine starts" power_on --disk two
-must "a damaged medium: its file is named" iso_wait 900 'media-check: live/filesystem.squashfs is damaged'
-must "a damaged medium: it ends" iso_wait 300 'byoh: boot ended with code [1-9]'
-iso_kill
-check "a damaged medium: nothing was written" as_before two
+case_damaged() {
+	fresh two 20G
+	configure 'disk: {serial: two}'
+	flip
+	stays "a flipped byte on the medium" 3 'media-check: live/filesystem.squashfs is damaged' two
+}
 
-configure 'disk: {serial: one}' 'wipe: one'
-must "power cut: a machine starts" power_on --disk one
-must "power cut: in the middle of it" iso_wait 900 'byoh: unpacking'
-iso_kill
-configure 'disk: {serial: one}'
-installs "power cut, and again" /dev/vda --disk one
-keep one
-must "the medium is left in: the machine starts" power_on --disk one
-must "the medium is left in: it sees the installation" iso_wait 900 'byoh: installed already'
-must "the medium is left in: it comes to an end" iso_wait 300 'byoh: boot ended with code'
-iso_kill
-check "the medium is left in: nothing was written" as_before one
+# In the middle of it the plug is pulled, and the machine is switched on again: a disk that had data, so that the
+# word which let it go is needed once, and no more when it says itself that it is unfinished.
+case_cut() {
+	must "a disk with data" fill ours
+	configure 'disk: {serial: ours}' 'wipe: ours'
+	must "power cut: a machine starts" power_on --disk ours
+	must "power cut: in the middle of it" iso_wait 1800 'byoh: unpacking'
+	iso_kill
+	iso_row "power cut while the system is unpacked, onto a disk with data that wipe named"
+	configure 'disk: {serial: ours}'
+	installs "the same machine switched on again, without wipe" /dev/vda ours
+	keep ours
+	installed=1
+}
+
+# The disk `ours` is an installation, of this run or made now.
+installed() {
+	[ -z "$installed" ] || return 0
+	fresh ours 20G
+	configure 'disk: {serial: ours}'
+	installs "an empty disk" /dev/vda ours
+	keep ours
+	installed=1
+}
+case_left_in() {
+	installed
+	configure 'disk: {serial: ours}'
+	stays "the medium is left in" 0 'byoh: installed already' ours
+}
+case_other_disk() {
+	installed
+	fresh two 20G
+	configure 'disk: {serial: two}'
+	stays "an installation on another disk than the one named" 0 'byoh: installed already' ours two
+}
+
+must "an image is made" iso_image "$plain"
+system=$("$host_top/iso/system-image" --quick)
+iso_cases two none diskless stick small data wipe_other damaged cut left_in other_disk

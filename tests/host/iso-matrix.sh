@@ -1,71 +1,60 @@
 #!/bin/bash
 # The boot medium with every firmware, as CD and as USB stick; then a disk that was installed with BIOS starts with
-# each firmware, Secure Boot included. At the end a table with times.
+# each firmware, Secure Boot included, and has its address on a VLAN. At the end a table with times.
+#
+#   ISO_CASES='look:bios:cd install:bios:usb ...'    these alone, in this order
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/host/lib.sh
-. "$here/lib.sh"
-# shellcheck source=scripts/vm/iso.sh
-. "$host_top/scripts/vm/iso.sh"
-
-if reason=$(iso_missing); then
-	echo "SKIP iso-matrix: $reason"
-	exit 0
-fi
-host_begin iso-matrix --link
-export BYOH_RUN=${BYOH_RUN:-$host_site/byoh-install.run}
-image=$vm_dir/byoh.iso
-table=$host_top/build/logs/iso-matrix.txt
-: >"$table"
+# shellcheck source=tests/host/iso-lib.sh
+. "$here/iso-lib.sh"
+iso_begin iso-matrix
 
 # row FIRMWARE MEDIUM WHAT SECONDS
-row() { printf '%-8s %-6s %-36s %5s s\n' "$@" >>"$table"; }
+row() { iso_row "$(printf '%-8s %-6s %-36s %5s s' "$@")"; }
 
-inspect() {
+# case_look FIRMWARE MEDIUM
+case_look() {
 	local firmware=$1 medium=$2 began=$SECONDS
+	rm -f "$vm_dir/first.disk"
+	iso_disk first 20G
 	must "$firmware, $medium: it starts" iso_start --firmware "$firmware" "--$medium" "$image" --disk first
-	must "$firmware, $medium: it comes to an end" iso_wait 900 'byoh: boot ended with code'
+	must "$firmware, $medium: it comes to an end" iso_wait 1200 'byoh: boot ended with code'
 	must "$firmware, $medium: it has shown the machine" iso_says 'byoh: inspected, nothing was written'
 	row "$firmware" "$medium" 'power-on to the end of inspect' $((SECONDS - began))
 	iso_kill
 }
 
-must "an image is made" iso_image "$image"
-iso_disk first 20G
-for firmware in bios uefi secure; do
-	inspect "$firmware" cd
-	inspect "$firmware" usb
-done
-
-cat >"$vm_dir/byoh.yaml" <<END
-apiVersion: byoh-install/v1alpha1
-kind: InstallConfig
-join: {mode: none}
-host: {hostname: worker}
-iso:
-  mode: install
-  disk: {serial: first}
-  users:
-    - {name: admin, sudo: true, sshKeys: ["$(ssh-keygen -q -t ed25519 -N '' -C tests -f "$vm_dir/ssh" && cat "$vm_dir/ssh.pub")"]}
-$(iso_site_link)
-END
-must "a configuration is written into the image" iso_configure "$image" "$vm_dir/byoh.yaml"
-vm_link_start
-began=$SECONDS
-must "bios, usb: it starts to install" iso_start --firmware bios --usb "$image" --disk first --link
-must "bios, usb: it comes to an end" iso_wait 1500 'byoh: boot ended with code'
-must "bios, usb: installed" iso_says 'byoh: installed [^ ]* on /dev/vda'
-must "bios, usb: it starts anew" iso_off 300
-row bios usb 'power-on to installed' $((SECONDS - began))
-for firmware in bios uefi secure; do
+# case_install FIRMWARE MEDIUM    onto the disk that case_disk starts from
+case_install() {
+	local firmware=$1 medium=$2 began
+	rm -f "$vm_dir/installed.disk"
+	iso_disk installed 20G
+	cp --reflink=auto "$image" "$vm_dir/configured.iso"
+	{ iso_plain 'disk: {serial: installed}' && iso_site_link 20; } >"$vm_dir/byoh.yaml"
+	must "$firmware, $medium: a configuration is written into the image" iso_configure "$vm_dir/configured.iso" "$vm_dir/byoh.yaml"
 	began=$SECONDS
-	must "$firmware: the disk starts" iso_start --firmware "$firmware" --disk first --link
+	must "$firmware, $medium: it starts to install" iso_start --firmware "$firmware" "--$medium" "$vm_dir/configured.iso" --disk installed
+	must "$firmware, $medium: it comes to an end" iso_wait 2400 'byoh: boot ended with code'
+	must "$firmware, $medium: installed" iso_says 'byoh: installed [^ ]* on /dev/vda'
+	must "$firmware, $medium: it starts anew" iso_off 300
+	row "$firmware" "$medium" 'power-on to installed' $((SECONDS - began))
+}
+
+# case_disk FIRMWARE
+case_disk() {
+	local firmware=$1 began=$SECONDS
+	must "$firmware: the disk starts" iso_start --firmware "$firmware" --disk installed --vlan
 	# shellcheck disable=SC2016 # for eval
-	check "$firmware: the installed system answers" eval 'until iso_ssh true; do kill -0 "$iso_pid" || exit; done'
+	must "$firmware: the installed system answers" eval 'until iso_ssh true; do kill -0 "$iso_pid" || exit; done'
 	row "$firmware" disk 'power-on to an answer by ssh' $((SECONDS - began))
 	[ "$firmware" != secure ] ||
 		check "secure: the kernel knows it" iso_ssh 'od -An -t u1 -j4 /sys/firmware/efi/efivars/SecureBoot-* | grep -qw 1'
 	iso_ssh poweroff || true
 	iso_off 300
-done
-cat "$table"
+}
+
+must "an image is made" iso_image "$image"
+# The installed system is reached by a VLAN alone.
+iso_vlan_start 20
+iso_cases look:bios:cd look:bios:usb look:uefi:cd look:uefi:usb look:secure:cd look:secure:usb \
+	install:bios:usb disk:bios disk:uefi disk:secure
