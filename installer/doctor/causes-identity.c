@@ -158,19 +158,6 @@ static bool judge_expired(const struct byoh_evidence *evidence, struct byoh_find
 	return false;
 }
 
-static bool judge_forbidden(const struct byoh_evidence *evidence, struct byoh_finding *finding)
-{
-	if (is_joined(evidence) ||
-	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
-				 "cannot create resource \"certificatesigningrequests\""))
-		return false;
-	byoh_finding_says(finding,
-			  "the token may not ask for a certificate: its group lacks the right to");
-	return byoh_finding_mend(
-		finding, "kubectl create clusterrolebinding byoh-node-bootstrapper "
-			 "--clusterrole=system:node-bootstrapper --group=system:bootstrappers");
-}
-
 /* The newest of those that the API server told of, for this signer: kubelets ask again, and wait
  * for the last. */
 static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *evidence,
@@ -186,6 +173,20 @@ static const struct byoh_csr_evidence *request_of(const struct byoh_evidence *ev
 			newest = csr;
 	}
 	return newest;
+}
+
+/* The log remembers the refusal for a while after the right was given. */
+static bool judge_forbidden(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+{
+	if (is_joined(evidence) || request_of(evidence, SIGNER_NODE, "pending") ||
+	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
+				 "cannot create resource \"certificatesigningrequests\""))
+		return false;
+	byoh_finding_says(finding,
+			  "the token may not ask for a certificate: its group lacks the right to");
+	return byoh_finding_mend(
+		finding, "kubectl create clusterrolebinding byoh-node-bootstrapper "
+			 "--clusterrole=system:node-bootstrapper --group=system:bootstrappers");
 }
 
 static bool mend_denied(struct byoh_finding *finding, const struct byoh_csr_evidence *csr,
