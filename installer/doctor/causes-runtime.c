@@ -23,8 +23,15 @@ static bool judge_damaged(const struct byoh_evidence *evidence, struct byoh_find
 	static const char *const needles[] = { "failed to load TOML", "invalid plugin config",
 					       NULL };
 
+	size_t length;
+
 	if (byoh_unit_runs(evidence, BYOH_DOCTOR_CONTAINERD) && evidence->containerd.answers &&
 	    !evidence->containerd.fault)
+		return false;
+	/* Docker's line in a file of version 2 has another name's form: containerd ends over it. */
+	if (evidence->containerd.cri_disabled_line &&
+	    byoh_log_find(evidence->units[BYOH_DOCTOR_CONTAINERD].log,
+			  "invalid disabled plugin URI", &length))
 		return false;
 	if (evidence->containerd.fault)
 		byoh_finding_saw(finding, BYOH_CONTAINERD_CONFIG, "%s", evidence->containerd.fault);

@@ -177,6 +177,14 @@ static void containerd_without_cri_explains_the_kubelet(void **state)
 	names("cri-disabled");
 	saw("config.toml:3");
 	saw("unknown service");
+	make_node(); /* the same line in a file of version 2 */
+	e.containerd.cri_disabled_line = 1;
+	e.containerd.cri = NULL;
+	e.containerd.answers = e.containerd.images_known = false;
+	fails(BYOH_DOCTOR_CONTAINERD, "containerd: failed to load TOML from /etc/containerd/config.toml: invalid disabled plugin URI "
+				      "\"cri\" expect io.containerd.x.vx\n");
+	drift("file", "/etc/containerd/config.toml", "different");
+	names("cri-disabled");
 	make_node();
 	e.containerd.cri = (char *)"error";
 	fails(BYOH_DOCTOR_KUBELET, NULL);
