@@ -155,22 +155,24 @@ static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh
 	return false;
 }
 
-/* systemd has to read its units again where one of them is put back: that is whose who took it. */
-static bool is_reload(const struct byoh_drift_evidence *drift)
+/* What has to be done once the rest is put back: systemd reads its units again, a service its files.
+ * That is whose who took them. */
+static bool follows(const struct byoh_drift_evidence *drift)
 {
-	return strcmp(drift->kind, "reload") == 0;
+	return strcmp(drift->kind, "reload") == 0 ||
+	       (strcmp(drift->kind, "unit") == 0 && strcmp(drift->word, "to be restarted") == 0);
 }
 
 /* Of the others at least one is claimed, and none is left. */
-static bool explains_reload(const struct byoh_diagnosis *diagnosis,
-			    const struct byoh_evidence *evidence)
+static bool explains_rest(const struct byoh_diagnosis *diagnosis,
+			  const struct byoh_evidence *evidence)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < evidence->drift_count; i++) {
 		const struct byoh_drift_evidence *drift = &evidence->drifts[i];
 
-		if (is_reload(drift))
+		if (follows(drift))
 			continue;
 		if (!is_claimed(diagnosis, evidence, drift))
 			return false;
@@ -184,13 +186,13 @@ static const struct byoh_cause drift_cause = { .id = "drift", .breaks = BYOH_ARE
 static void add_drift(const struct byoh_evidence *evidence, struct byoh_diagnosis *ret)
 {
 	struct byoh_finding finding = { .cause = &drift_cause };
-	bool reload_explained = explains_reload(ret, evidence);
+	bool explained = explains_rest(ret, evidence);
 	size_t count = 0;
 
 	for (size_t i = 0; i < evidence->drift_count; i++) {
 		const struct byoh_drift_evidence *drift = &evidence->drifts[i];
 
-		if (is_claimed(ret, evidence, drift) || (reload_explained && is_reload(drift)))
+		if (is_claimed(ret, evidence, drift) || (explained && follows(drift)))
 			continue;
 		count++;
 		byoh_finding_saw(&finding, drift->subject,

@@ -203,7 +203,11 @@ static void the_driver_of_control_groups_is_compared(void **state)
 	make_node();
 	e.kubernetes = (char *)"v1.33.2";
 	e.containerd.systemd_cgroup = 0;
+	drift("file", "/etc/containerd/config.toml", "different");
+	drift("unit", "containerd.service", "to be restarted");
+	drift("reload", "systemd", "to be reloaded");
 	names("cgroup-driver-mismatch");
+	e.drift_count = 0;
 	e.kubernetes = (char *)"v1.34.1"; /* the runtime says which */
 	is_healthy();
 	make_node();
