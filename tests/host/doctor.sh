@@ -3,6 +3,7 @@
 # the other, and doctor has to name it and no other. One machine, one control plane; it takes about an hour.
 #
 #   DOCTOR_CAUSES='swap-on ...'    these alone, in this order; quick: a few that are seen at once
+#   DOCTOR_CHAIN=1                 what is left of one is seen at the next alone: half the time
 # shellcheck disable=SC2016 # what stands in single quotes is for the shell of the machine
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -96,6 +97,8 @@ order=("${doctor_order[@]}")
 for id in "${order[@]}"; do
 	[ -z "${doctor_make[$id]+x}" ] || doctor_try "$id"
 done
+
+check "at the end doctor finds nothing wrong" guest 'byoh-install doctor'
 
 # Control groups of version 1 need another boot.
 if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " = *" cgroup-v1 "* ]]; then
