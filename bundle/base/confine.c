@@ -3,15 +3,13 @@
 #include "bundle/base/confine.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
+#include "bundle/base/seccomp-filter.h"
 
 /* The same numbers on every architecture; older headers lack some. */
 #define LANDLOCK_CREATE_RULESET 444
@@ -74,38 +72,14 @@ static int restrict_writing(const int *folders, size_t count)
 	return r;
 }
 
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "the filter of system calls is written for x86_64 and aarch64"
-#endif
-#ifndef SECCOMP_RET_KILL_PROCESS
-#define SECCOMP_RET_KILL_PROCESS 0x80000000U
-#endif
-#define X32_BIT 0x40000000U
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
-#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
-#define REFUSE(number)                                              \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(number), 0, 1), \
-	ANSWER(SECCOMP_RET_ERRNO | EPERM)
+#define REFUSE(number) BPF_IF_EQUAL(number), BPF_ANSWER(SECCOMP_RET_ERRNO | EPERM)
 /* From first to last. Everything newer than what we know is refused with what libraries expect of an old kernel. */
 #define UNKNOWN_FROM 452
 
 static const struct sock_filter filter[] = {
-	/* another ABI has other numbers */
-	LOAD(arch),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0),
-	ANSWER(SECCOMP_RET_KILL_PROCESS),
-	LOAD(nr),
-#if defined(__x86_64__)
-	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
-	ANSWER(SECCOMP_RET_ERRNO | EPERM),
-#endif
-	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, UNKNOWN_FROM, 0, 1),
-	ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
+	BPF_NATIVE_CALLS_ONLY,
+	BPF_IF_FROM(UNKNOWN_FROM),
+	BPF_ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
 	/* programs */
 	REFUSE(__NR_execve),
 	REFUSE(__NR_execveat),
@@ -160,18 +134,8 @@ static const struct sock_filter filter[] = {
 	REFUSE(__NR_connect),
 	REFUSE(__NR_bind),
 	REFUSE(__NR_listen),
-	ANSWER(SECCOMP_RET_ALLOW),
+	BPF_ANSWER(SECCOMP_RET_ALLOW),
 };
-
-static int refuse_calls(void)
-{
-	const struct sock_fprog program = {
-		.len = (unsigned short)ARRAY_SIZE(filter),
-		.filter = (struct sock_filter *)filter,
-	};
-
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
-}
 
 int byoh_confine(const int *folders, size_t count, struct byoh_error *err)
 {
@@ -184,7 +148,7 @@ int byoh_confine(const int *folders, size_t count, struct byoh_error *err)
 		lacks |= BYOH_CONFINE_NO_LANDLOCK;
 	else if (r < 0)
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, -r, "cannot confine itself with Landlock (error %d)", -r);
-	r = refuse_calls();
+	r = byoh_seccomp_load(filter, ARRAY_SIZE(filter));
 	if (r == -EINVAL || r == -ENOSYS)
 		lacks |= BYOH_CONFINE_NO_SECCOMP;
 	else if (r < 0)
