@@ -81,7 +81,4 @@ void byoh_transaction_before_folder(uint64_t number, char ret[static 64]);
 /* The kernel's id of this boot, "" where unknown. */
 void byoh_transaction_boot_id(char ret[static 64]);
 
-void byoh_observer_warn(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
-void byoh_observer_note(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
-
 #endif

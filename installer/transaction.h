@@ -18,6 +18,9 @@ struct byoh_observer { /* all may be NULL; called on the calling thread except b
 	void (*note)(void *context, const char *message); /* for --verbose */
 	void *context;
 };
+/* The observer may be NULL. */
+void byoh_observer_warn(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
+void byoh_observer_note(const struct byoh_observer *observer, const char *fmt, ...) BYOH_PRINTF(2, 3);
 
 struct byoh_transaction_input {
 	const struct byoh_plan_input *plan_input;

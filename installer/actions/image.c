@@ -220,9 +220,8 @@ static void pin_later(const struct byoh_action_context *context, const char *ref
 	const char *const argv[] = { CTR, "label", ref, PINNED_LABEL, NULL };
 	struct byoh_error err = BYOH_ERROR_INIT;
 
-	if (byoh_run_checked(&(struct byoh_run){ .argv = argv }, &err) < 0 && context->observer &&
-	    context->observer->warning)
-		context->observer->warning(context->observer->context, err.message);
+	if (byoh_run_checked(&(struct byoh_run){ .argv = argv }, &err) < 0)
+		byoh_observer_warn(context->observer, "%s", err.message);
 }
 
 static int add_image(const struct byoh_action_context *context, const struct byoh_action *action,
@@ -290,15 +289,27 @@ static int apply_image(const struct byoh_action_context *context, const struct b
 						      add_image(context, action, err);
 }
 
+/* A reference that named other content before cannot be turned back from the notes alone: that content may be
+ * collected by now. The bundle of its release has it, and `repair` takes it from there. */
+static void tell_renamed(const struct byoh_action_context *context, const struct byoh_before *before)
+{
+	CLEANUP_BUFFER struct byoh_buffer found = { 0 };
+
+	if (find_image(before->subject, &found, NULL, NULL) == 0 && before->value &&
+	    strcmp(byoh_buffer_text(&found), before->value) != 0)
+		byoh_observer_warn(context->observer, "the image %s is not what it was: `byoh-install repair` "
+				   "imports it again", before->subject);
+}
+
 static int revert_image(const struct byoh_action_context *context, const struct byoh_before *before,
 			struct byoh_error *err)
 {
-	(void)context;
-	/* A reference that named another image before cannot be turned back: its content may be collected
-	 * by now. */
-	if (before->existed || access(SOCKET, F_OK) < 0)
+	if (access(SOCKET, F_OK) < 0)
 		return 0;
-	return remove_image(before->subject, err);
+	if (!before->existed)
+		return remove_image(before->subject, err);
+	tell_renamed(context, before);
+	return 0;
 }
 
 const struct byoh_action_ops byoh_image_ops = {
