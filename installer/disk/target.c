@@ -69,7 +69,7 @@ static int renew_identities(const struct byoh_target *target, struct byoh_error 
 /* host.hostname is set by the installer like on any host; without it a name that no other machine has. */
 static int name_host(const struct byoh_target *target, struct byoh_error *err)
 {
-	char name[80];
+	char name[80], text[256];
 
 	if (target->config->host.hostname)
 		snprintf(name, sizeof(name), "%.63s\n", target->config->host.hostname);
@@ -77,7 +77,10 @@ static int name_host(const struct byoh_target *target, struct byoh_error *err)
 		snprintf(name, sizeof(name), "byoh-%.8s\n", target->id);
 	for (char *p = name; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
-	return put(target, "/etc/hostname", name, err);
+	TRY(put(target, "/etc/hostname", name, err));
+	/* A machine without a name server knows its own name all the same: sudo asks for it. */
+	snprintf(text, sizeof(text), "127.0.0.1 localhost\n127.0.1.1 %s::1 localhost ip6-localhost ip6-loopback\n", name);
+	return put(target, "/etc/hosts", text, err);
 }
 
 /*

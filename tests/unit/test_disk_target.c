@@ -197,6 +197,7 @@ static void a_system_becomes_its_own(void **state)
 	assert_text(root, "/etc/fstab", "UUID=x / ext4 defaults 0 1\n");
 	assert_text(root, "/etc/machine-id", "");
 	assert_text(root, "/etc/hostname", "byoh-abcd0123\n");
+	assert_text(root, "/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 byoh-abcd0123\n::1 localhost ip6-localhost ip6-loopback\n");
 	assert_text(root, "/etc/resolv.conf", "nameserver 10.0.0.53\n");
 	assert_text(root, "/home/ops/.ssh/authorized_keys", KEY "\n");
 	assert_text(root, "/etc/sudoers.d/byoh-ops", "ops ALL=(ALL:ALL) NOPASSWD: ALL\n");
