@@ -196,5 +196,6 @@ iso_site_link() {
 # iso_ssh COMMANDS    as root on the installed machine; a name of the host keys is not known before
 iso_ssh() {
 	vm_in_world timeout "$vm_patience" ssh -q -i "$vm_dir/ssh" -o BatchMode=yes -o StrictHostKeyChecking=no \
-		-o UserKnownHostsFile="$vm_dir/known_hosts" -o ConnectTimeout=60 "admin@$vm_address" sudo -n bash -eu <<<"$1"
+		-o UserKnownHostsFile="$vm_dir/known_hosts" -o ConnectTimeout=60 -o ConnectionAttempts="$vm_patience" \
+		"admin@$vm_address" sudo -n bash -eu <<<"$1"
 }

@@ -40,15 +40,24 @@ case_install() {
 	row "$firmware" "$medium" 'power-on to installed' $((SECONDS - began))
 }
 
+# A booting system lets nobody in yet.
+answers() {
+	local end=$((SECONDS + vm_patience))
+	until iso_ssh true; do
+		[ "$SECONDS" -lt "$end" ] || return
+		kill -0 "$iso_pid" || return
+	done
+}
+
 # case_disk FIRMWARE
 case_disk() {
 	local firmware=$1 began=$SECONDS
 	must "$firmware: the disk starts" iso_start --firmware "$firmware" --disk installed --vlan
-	# shellcheck disable=SC2016 # for eval
-	must "$firmware: the installed system answers" eval 'until iso_ssh true; do kill -0 "$iso_pid" || exit; done'
+	must "$firmware: the installed system answers" answers
 	row "$firmware" disk 'power-on to an answer by ssh' $((SECONDS - began))
 	[ "$firmware" != secure ] ||
 		check "secure: the kernel knows it" iso_ssh 'od -An -t u1 -j4 /sys/firmware/efi/efivars/SecureBoot-* | grep -qw 1'
+	check "$firmware: it knows its own name" iso_ssh 'getent hosts "$(hostname)"'
 	iso_ssh poweroff || true
 	iso_off 300
 }
