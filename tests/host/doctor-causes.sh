@@ -217,13 +217,15 @@ cause token-rejected \
 	"cp -a /root/bootstrap $bootstrap; $remember"
 
 # kube-proxy's rules.
+# The kernel lets go of what was flushed a moment later.
 cause iptables-module-missing \
-	'systemctl stop kubelet kube-proxy
+	'systemctl stop kube-proxy.path kubelet kube-proxy
 	for table in nat filter mangle; do iptables -t $table -F; iptables -t $table -X; done
 	for table in nat filter mangle; do ip6tables -t $table -F; ip6tables -t $table -X; done
 	module=$(modinfo -n xt_MASQUERADE); echo "$module" >/root/module; mv "$module" /root/; depmod
-	rmmod xt_MASQUERADE; up kubelet kube-proxy' \
-	'module=$(cat /root/module); mv "/root/${module##*/}" "$module"; depmod; modprobe xt_MASQUERADE; up kubelet kube-proxy'
+	for try in $(seq 40); do ! rmmod xt_MASQUERADE || break; sleep 0.5; done; up kubelet kube-proxy' \
+	'module=$(cat /root/module); mv "/root/${module##*/}" "$module"; depmod; modprobe xt_MASQUERADE
+	up kubelet kube-proxy; systemctl start kube-proxy.path'
 cause serving-csr-unapproved \
 	"cp -a $kubelet /root/kubelet.yaml; echo 'serverTLSBootstrap: true' >>$kubelet; up kubelet" \
 	"cp -a /root/kubelet.yaml $kubelet; up kubelet"
