@@ -10,6 +10,7 @@
 #       --disk NAME[:SERIAL]            in this order; --memory MiB
 #       --link | --vlan                 a card on the link, of vm_link_start or iso_vlan_start
 #   iso_vlan_start ID                   the link, for a machine that tags what it sends
+#                                       VM_CPUS: emulated processors, 2 by default
 #   iso_wait SECONDS REGEX              until a line of the serial line matches; prints it
 #   iso_off SECONDS                     until it is off or would start anew
 #   iso_kill                            the plug is pulled
