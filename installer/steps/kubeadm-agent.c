@@ -202,10 +202,11 @@ static int clear_up(const struct byoh_kubeadm_join *join, struct byoh_error *err
 	return tell_systemd(join, "disable", err);
 }
 
-/* The agent has let go of the host: how its last claim ended is history. */
+/* The agent has let go of the host, or has reset it: how its last claim ended is history. */
 static int forget(const struct byoh_kubeadm_join *join, struct byoh_error *err)
 {
-	if (byoh_exists_beneath(join->root_fd, BYOH_KUBEADM_DROP_IN))
+	if (!byoh_exists_beneath(join->root_fd, BYOH_KUBEADM_REQUEST) ||
+	    byoh_exists_beneath(join->root_fd, BYOH_KUBEADM_DROP_IN))
 		TRY(byoh_remove_file(join->root_fd, BYOH_JOIN_RECORD_PATH, err));
 	return clear_up(join, err);
 }
@@ -259,6 +260,16 @@ static int join_host(struct byoh_kubeadm_join *join, const char *id, struct byoh
 	return ret->outcome == BYOH_KUBEADM_JOINED ? write_sentinel(join, err) : clear_up(join, err);
 }
 
+static void refuse(const struct byoh_kubeadm_join *join, const char *id, const struct byoh_error *err)
+{
+	struct byoh_kubeadm_verdict verdict = { .outcome = BYOH_KUBEADM_FAILED };
+
+	snprintf(verdict.cause, sizeof(verdict.cause), "%.390s", err->message);
+	snprintf(verdict.remedy, sizeof(verdict.remedy), "mend the cluster's bootstrap configuration and claim the host anew");
+	(void)!byoh_kubeadm_put_on_record(join, "failed", &verdict, NULL);
+	(void)!note_seen(join, "done", id, NULL);
+}
+
 /* An unreadable request is one that failed, until it is written again. */
 static int answer(struct byoh_kubeadm_join *join, int watch, const char *id, struct byoh_kubeadm_verdict *ret,
 		  struct byoh_error *err)
@@ -273,7 +284,7 @@ static int answer(struct byoh_kubeadm_join *join, int watch, const char *id, str
 		return byoh_fail(err, BYOH_ERROR_SYSTEM, EAGAIN, "%s has changed", BYOH_KUBEADM_REQUEST);
 	r = join_host(join, id, ret, err);
 	if (r < 0 && err && err->kind == BYOH_ERROR_CONFIG)
-		(void)!note_seen(join, "done", id, NULL);
+		refuse(join, id, err);
 	return r;
 }
 

@@ -100,8 +100,8 @@ static int run_kubeadm(const struct byoh_kubeadm_join *join, bool any_kernel, st
 	return ret->outcome == BYOH_KUBEADM_KERNEL && !any_kernel ? run_kubeadm(join, true, ret, err) : 0;
 }
 
-static int put_on_record(const struct byoh_kubeadm_join *join, const char *state,
-			 const struct byoh_kubeadm_verdict *verdict, struct byoh_error *err)
+int byoh_kubeadm_put_on_record(const struct byoh_kubeadm_join *join, const char *state,
+			       const struct byoh_kubeadm_verdict *verdict, struct byoh_error *err)
 {
 	struct byoh_join_record record = { .state = state };
 
@@ -132,7 +132,7 @@ static int finish(const struct byoh_kubeadm_join *join, struct byoh_kubeadm_verd
 		r = byoh_remove_file(join->root_fd, BOOTSTRAP, err);
 	if (r == 0 && verdict->outcome == BYOH_KUBEADM_JOINED)
 		r = byoh_remove_file(join->root_fd, ATTEMPT_MARK, err);
-	return r < 0 ? r : put_on_record(join, state_word(verdict->outcome), verdict, err);
+	return r < 0 ? r : byoh_kubeadm_put_on_record(join, state_word(verdict->outcome), verdict, err);
 }
 
 int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubeadm_verdict *ret, struct byoh_error *err)
@@ -141,8 +141,8 @@ int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubea
 
 	*ret = (struct byoh_kubeadm_verdict){ .outcome = BYOH_KUBEADM_JOINED };
 	if (byoh_kubeadm_is_node(join->root_fd))
-		return put_on_record(join, "joined", NULL, err);
-	r = put_on_record(join, "joining", NULL, err);
+		return byoh_kubeadm_put_on_record(join, "joined", NULL, err);
+	r = byoh_kubeadm_put_on_record(join, "joining", NULL, err);
 	if (r == 0)
 		r = clear_half_way(join, err);
 	if (r == 0)
@@ -153,7 +153,7 @@ int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubea
 		return finish(join, ret, err);
 	snprintf(ret->cause, sizeof(ret->cause), "%.390s", err ? err->message : "");
 	snprintf(ret->remedy, sizeof(ret->remedy), "see: journalctl -u " BYOH_KUBEADM_UNIT);
-	(void)!put_on_record(join, "later", ret, NULL);
+	(void)!byoh_kubeadm_put_on_record(join, "later", ret, NULL);
 	return r;
 }
 

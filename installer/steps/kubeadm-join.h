@@ -44,6 +44,9 @@ bool byoh_kubeadm_is_node(int root_fd);
  * itself could not be made. A node stays as it is. */
 BYOH_MUST_CHECK int byoh_kubeadm_attempt(const struct byoh_kubeadm_join *join, struct byoh_kubeadm_verdict *ret,
 					 struct byoh_error *err);
+/* What has become of an attempt, for status and doctor. The verdict may be NULL where there is none yet. */
+BYOH_MUST_CHECK int byoh_kubeadm_put_on_record(const struct byoh_kubeadm_join *join, const char *state,
+					       const struct byoh_kubeadm_verdict *verdict, struct byoh_error *err);
 /* What the agent has left to do, if anything: joins by its request, or clears up after its reset. */
 BYOH_MUST_CHECK int byoh_kubeadm_for_agent(struct byoh_kubeadm_join *join, struct byoh_kubeadm_verdict *ret,
 					   struct byoh_error *err);

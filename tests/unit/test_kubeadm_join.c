@@ -333,6 +333,13 @@ static void a_request_that_is_none_is_refused_once(void **state)
 	assert_int_equal(for_agent(), 0);
 	assert_false(exists("/again"));
 	assert_false(exists(BYOH_KUBEADM_DROP_IN));
+	byoh_join_record_read(join.root_fd, &record);
+	assert_string_equal(record.state, "failed");
+	assert_non_null(strstr(record.cause, BYOH_KUBEADM_REQUEST));
+	/* The agent takes it away again. */
+	assert_int_equal(byoh_remove_file(join.root_fd, BYOH_KUBEADM_REQUEST, NULL), 0);
+	assert_int_equal(for_agent(), 0);
+	assert_false(exists(BYOH_JOIN_RECORD_PATH));
 }
 
 static void without_a_request_there_is_nothing_to_do(void **state)
