@@ -42,6 +42,7 @@ machine_own='^/(var/log/(journal|btmp|wtmp|lastlog)|var/lib/systemd/(random-seed
 # The distribution's own, some 15000, are not read: a ctime that has not moved says that nobody touched them.
 snapshot() {
 	guest 'cd /
+		export SYSTEMD_BUS_TIMEOUT=600 # a busy computer answers late
 		find . -xdev \( -path ./tmp -o -path ./var/tmp -o -path "./usr/*" -not -path "./usr/local*" \) -prune -o \
 			\( -type d -printf "%P %y %m %U:%G\n" -o -printf "%P %y %m %U:%G %s %Ts %l\n" \) |
 			sed "s|^|/|" | LC_ALL=C sort
@@ -61,9 +62,11 @@ snapshot() {
 		done
 		lsmod | sed "1d;s/ .*//;s/^/module /" | sort
 		sed "1d;s/\t.*//;s/^/swap /" /proc/swaps
-		systemctl list-unit-files --no-legend --plain | sed "s/  */ /g;s/^/unit-file /"
-		systemctl list-units --no-legend --plain --state=active --type=service,socket,path,timer,swap,slice |
-			sed "s/ .*//;s/^/active /" | sort
+		units=$(systemctl list-unit-files --no-legend --plain)
+		echo "$units" | sed "s/  */ /g;s/^/unit-file /"
+		units=$(systemctl list-units --no-legend --plain --state=active \
+			--type=service,socket,path,timer,swap,slice)
+		echo "$units" | sed "s/ .*//;s/^/active /" | sort
 		ip -o link | sed "s/^[0-9]*: \([^:@]*\).*/link \1/" | sort
 		findmnt -n -l -o TARGET | grep -v "^/proc/\|^/run/user\|^/run/credentials" | sort -u | sed "s/^/mount /"' |
 		grep -vE "$machine_own" >"$1"
