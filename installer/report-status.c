@@ -25,7 +25,7 @@ static const char *unit_word(const struct byoh_action *action)
 {
 	if (action->value && strcmp(action->value, "started") == 0)
 		/* One that runs differs only by what it was started with. */
-		return action->state == BYOH_STATE_ABSENT ? "stopped" : "to be restarted";
+		return action->state == BYOH_STATE_ABSENT ? "stopped" : BYOH_WORD_RESTART;
 	return "running";
 }
 

@@ -49,6 +49,8 @@ struct byoh_plan_verdict {
 	size_t later;	/* that wait for the next boot */
 };
 
+/* A service that runs with what it was started with, and not with what its files say now. */
+#define BYOH_WORD_RESTART "to be restarted"
 /* How an action stands, in one word for people and JSON alike: "stopped", "missing", "different", ... */
 const char *byoh_report_word(const struct byoh_action *action, bool images_unknown);
 /* Asks containerd, where images seem to be missing, whether it answers at all. Before the reports below. */

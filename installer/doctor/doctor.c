@@ -7,6 +7,7 @@
 
 #include "bundle/base/cleanup.h"
 #include "installer/doctor/cause.h"
+#include "installer/report.h"
 
 /* The part, and what stops with it at once. */
 static const struct {
@@ -160,7 +161,7 @@ static bool is_claimed(const struct byoh_diagnosis *diagnosis, const struct byoh
 static bool follows(const struct byoh_drift_evidence *drift)
 {
 	return strcmp(drift->kind, "reload") == 0 ||
-	       (strcmp(drift->kind, "unit") == 0 && strcmp(drift->word, "to be restarted") == 0);
+	       (strcmp(drift->kind, "unit") == 0 && strcmp(drift->word, BYOH_WORD_RESTART) == 0);
 }
 
 /* Of the others at least one is claimed, and none is left. */
