@@ -80,8 +80,8 @@ int byoh_layout_fstab(const struct byoh_layout_ids *ids, const struct byoh_iso *
 		      struct byoh_error *err)
 {
 	TRY(byoh_buffer_printf(ret, err, "UUID=%s / ext4 defaults,noatime,errors=remount-ro 0 1\n", ids->root));
-	/* Nothing of a running system needs it: a damaged one does not keep the node from starting. As long as any other device
-	 * has it to show up, since nobody waits for it. */
+	/* Nothing of a running system needs it: a damaged one does not keep the node from starting. It has as
+	 * long to show up as any other device, since nobody waits for it. */
 	TRY(byoh_buffer_printf(ret, err, "UUID=%s /boot/efi vfat umask=0077,nofail 0 1\n", ids->esp));
 	if (iso->data_mount)
 		TRY(byoh_buffer_printf(ret, err, "UUID=%s %s ext4 defaults,noatime 0 2\n", ids->data, iso->data_mount));

@@ -22,7 +22,6 @@ static bool judge_damaged(const struct byoh_evidence *evidence, struct byoh_find
 {
 	static const char *const needles[] = { "failed to load TOML", "invalid plugin config",
 					       NULL };
-
 	size_t length;
 
 	if (byoh_unit_runs(evidence, BYOH_DOCTOR_CONTAINERD) && evidence->containerd.answers &&

@@ -265,7 +265,8 @@ static void refuse(const struct byoh_kubeadm_join *join, const char *id, const s
 	struct byoh_kubeadm_verdict verdict = { .outcome = BYOH_KUBEADM_FAILED };
 
 	snprintf(verdict.cause, sizeof(verdict.cause), "%.390s", err->message);
-	snprintf(verdict.remedy, sizeof(verdict.remedy), "mend the cluster's bootstrap configuration and claim the host anew");
+	snprintf(verdict.remedy, sizeof(verdict.remedy),
+		 "mend the cluster's bootstrap configuration and claim the host anew");
 	(void)!byoh_kubeadm_put_on_record(join, "failed", &verdict, NULL);
 	(void)!note_seen(join, "done", id, NULL);
 }
