@@ -70,3 +70,4 @@ for id in kubeadm-join-failed agent-config-stale ca-bundle-replaced host-reset a
 	doctor_try "$id"
 done
 doctor_table
+doctor_left doctor-agent

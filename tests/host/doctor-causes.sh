@@ -66,6 +66,12 @@ doctor_try() {
 	echo "==> $1: $((SECONDS - began)) s" >&2
 }
 
+# At the end: what this run has left out.
+doctor_left() {
+	[ -z "${DOCTOR_CHAIN:-}" ] ||
+		echo "LEFT $1: after each cause, that nothing is left of it (tests/host/run $1)"
+}
+
 # doctor_names ID    as the host is now
 doctor_ask() {
 	local output=$vm_dir/doctor.out

@@ -107,3 +107,4 @@ if [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " = *" cgroup-v1 "* ]]; then
 	doctor_names cgroup-v1
 fi
 doctor_table
+doctor_left doctor
