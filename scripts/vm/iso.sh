@@ -9,15 +9,14 @@
 #       --kernel FOLDER 'ARGUMENTS'     vmlinuz and initrd.img without firmware and menu
 #       --disk NAME[:SERIAL]            in this order; --memory MiB
 #       --link | --vlan                 a card on the link, of vm_link_start or iso_vlan_start
-#   iso_vlan_start ID                   the link, for a machine that tags what it sends
 #                                       VM_CPUS: emulated processors, 2 by default
+#   iso_vlan_start ID                   the link, for a machine that tags what it sends
 #   iso_wait SECONDS REGEX              until a line of the serial line matches; prints it
 #   iso_off SECONDS                     until it is off or would start anew
 #   iso_kill                            the plug is pulled
 
-# The line of the medium's menu, for starts without one. A busy computer shows devices late, on the medium and on
-# the disk afterwards.
-iso_patience="systemd.default_timeout_start_sec=${vm_patience:?} systemd.default_device_timeout_sec=$vm_patience"
+# The line of the medium's menu, for starts without one. On a busy computer units start late.
+iso_patience="systemd.default_timeout_start_sec=${vm_patience:?}"
 iso_kernel_line="boot=live noeject nopersistence loglevel=4 systemd.show_status=0 console=ttyS0,115200n8"
 iso_kernel_line+=" --- $iso_patience"
 

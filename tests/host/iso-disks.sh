@@ -17,9 +17,13 @@ configure() {
 	iso_configure "$image" "$vm_dir/byoh.yaml"
 }
 
-# power_on [--disk NAME]...    from the stick, without firmware and menu: those are looked at elsewhere
+# power_on [DISK]...    from the stick, without firmware and menu: those are looked at elsewhere
 power_on() {
-	iso_start --kernel "$system" "$iso_kernel_line" --usb "$image" "$@"
+	local disk disks=()
+	for disk; do
+		disks+=(--disk "$disk")
+	done
+	iso_start --kernel "$system" "$iso_kernel_line" --usb "$image" "${disks[@]}"
 }
 
 # fresh NAME SIZE    an empty disk, and a copy to compare it with
@@ -33,12 +37,9 @@ as_before() { qemu-img compare -q "$vm_dir/$1.disk" "$vm_dir/$1.before"; }
 
 # stays WHAT CODE LINE DISK...    a machine with these disks says the line and ends with the code, and its disks are as before
 stays() {
-	local what=$1 code=$2 line=$3 disk disks=()
+	local what=$1 code=$2 line=$3 disk
 	shift 3
-	for disk; do
-		disks+=(--disk "$disk")
-	done
-	must "$what: a machine starts" power_on "${disks[@]}"
+	must "$what: a machine starts" power_on "$@"
 	must "$what: it comes to an end" iso_wait 1800 'byoh: boot ended with code'
 	check "$what: it ends with code $code" iso_says "boot ended with code $code\$"
 	check "$what: it says so" iso_says "$line"
@@ -56,12 +57,9 @@ refuses() {
 
 # installs WHAT NODE DISK...
 installs() {
-	local what=$1 node=$2 disk disks=()
+	local what=$1 node=$2
 	shift 2
-	for disk; do
-		disks+=(--disk "$disk")
-	done
-	must "$what: a machine starts" power_on "${disks[@]}"
+	must "$what: a machine starts" power_on "$@"
 	must "$what: it comes to an end" iso_wait 2400 'byoh: boot ended with code'
 	must "$what: installed" iso_says "byoh: installed [^ ]* on $node"
 	iso_row "$what: $(iso_says 'byoh: installed [^ ]* on' | head -n 1)"
@@ -136,7 +134,7 @@ case_damaged() {
 case_cut() {
 	must "a disk with data" fill ours
 	configure 'disk: {serial: ours}' 'wipe: ours'
-	must "power cut: a machine starts" power_on --disk ours
+	must "power cut: a machine starts" power_on ours
 	must "power cut: in the middle of it" iso_wait 1800 'byoh: unpacking'
 	iso_kill
 	iso_row "power cut while the system is unpacked, onto a disk with data that wipe named"
