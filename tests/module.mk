@@ -114,7 +114,7 @@ check-fault: all $(FAULT_PROGRAMS:%=$(BUILD)/debug/tests/fault/%) ## Kill and fa
 check-host: export BYOH_FAULT_TOOLS := $(abspath $(BUILD)/debug/tests/fault)
 check-host: export BYOH_VLAN_PORT := $(abspath $(BUILD)/debug/tests/host/vlan-port)
 check-host: all $(BUILD)/debug/tests/fault/replay-log $(BUILD)/debug/tests/fault/plug-snapshot $(BUILD)/debug/tests/host/vlan-port ## Run the tests in whole machines
-	$(call run_tests,check-host,--stream --timeout 7200,$(wildcard tests/host/run))
+	$(call run_tests,check-host,--stream --timeout $(if $(BYOH_CHECK_FULL),36000,7200),$(wildcard tests/host/run))
 
 FUZZ_SECONDS ?= 120
 fuzz: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/tests/fuzz/%) ## Fuzz each target for FUZZ_SECONDS

@@ -3,33 +3,12 @@
 # from power-on without a hand, whose configuration was written into the image.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/host/lib.sh
-. "$here/lib.sh"
-# shellcheck source=scripts/vm/iso.sh
-. "$host_top/scripts/vm/iso.sh"
-
-if reason=$(iso_missing); then
-	echo "SKIP iso: $reason"
-	exit 0
-fi
-host_begin iso --link
-export BYOH_RUN=${BYOH_RUN:-$host_site/byoh-install.run}
-image=$vm_dir/byoh.iso
+# shellcheck source=tests/host/iso-lib.sh
+. "$here/iso-lib.sh"
+iso_begin iso
 
 same_disk() {
 	qemu-img compare -q "$vm_dir/first.disk" "$vm_dir/untouched.disk"
-}
-same_bytes() {
-	[ "$(iso_ssh 'sha256sum </boot/vmlinuz-*')" = "$(sha256sum <"$system/vmlinuz")" ]
-}
-identities() {
-	iso_ssh '[ -s /etc/machine-id ] && [ -s /etc/ssh/ssh_host_ed25519_key ] && hostname | grep -qx worker
-		systemctl is-enabled byoh-boot.service 2>/dev/null && exit 1
-		[ ! -e /usr/lib/byoh/boot ]'
-}
-services() {
-	iso_ssh 'systemctl is-active containerd kubelet ssh systemd-networkd
-		systemctl is-system-running --wait || { systemctl --failed --no-legend --plain; exit 1; }'
 }
 
 # What stands in docs/iso.md for who got an image and has the publisher's key.
@@ -71,24 +50,5 @@ check "it names the disk by its serial number" iso_says '\bfirst\b'
 iso_kill
 check "and wrote nothing" same_disk
 
-vm_link_start
-must "a control plane starts" control_plane start "$vm_host_address"
-iso_site_write "$vm_dir/byoh.yaml" tlsBootstrap "$(control_plane ca)" "$(control_plane token)"
-{ iso_site_link && echo '  disk: {serial: first}'; } >>"$vm_dir/byoh.yaml"
-must "a configuration is written into the image" iso_configure "$image" "$vm_dir/byoh.yaml"
-
-began=$SECONDS
-must "an empty machine with UEFI starts from it" iso_start --firmware uefi --cd "$image" --disk first --link
-must "it comes to an end" iso_wait 1500 'byoh: boot ended with code'
-must "the system is laid onto its disk" iso_says 'byoh: installed [^ ]* on /dev/vda'
-check "by firmware that took an entry for it" eval '! iso_says "boot-loader: warning"'
-must "it starts anew" iso_off 300
-echo "==> installed in $((SECONDS - began)) s" >&2
-must "it starts from its disk" iso_start --firmware uefi --disk first --link
-must "the node appears" cluster_wait_object nodes worker
-must "the node becomes Ready" cluster_wait_ready node worker
-echo "==> from power-on of an empty machine to Ready: $((SECONDS - began)) s" >&2
-check "its services are up, and no unit failed" services
-check "it has identities of its own, and nothing of the live system" identities
-check "it starts the kernel of the medium" same_bytes
-check "status finds no drift" iso_ssh 'byoh-install status'
+iso_node uefi cd
+cat "$table"
