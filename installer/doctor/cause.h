@@ -95,6 +95,8 @@ const char *byoh_doctor_kubeconfig_path(enum byoh_doctor_kubeconfig kubeconfig);
 /* Not up, though nothing holds it back; or up for so short that nobody knows. */
 bool byoh_unit_fails(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit);
 bool byoh_unit_runs(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit);
+/* kube-proxy runs, and what it hands to iptables-restore is not taken. */
+bool byoh_proxy_fails(const struct byoh_evidence *evidence);
 bool byoh_evidence_is_mode(const struct byoh_evidence *evidence, enum byoh_join_mode mode);
 /* The Node's name to be. */
 const char *byoh_evidence_node_name(const struct byoh_evidence *evidence);

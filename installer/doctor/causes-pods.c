@@ -317,6 +317,11 @@ static const char *const module_words[] = { "missing kernel module",
 					    "not supported, missing",
 					    NULL };
 
+bool byoh_proxy_fails(const struct byoh_evidence *evidence)
+{
+	return says_restore_fails(evidence, NULL);
+}
+
 static bool judge_backends(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const char *version = evidence->net.iptables;
@@ -356,7 +361,7 @@ static bool judge_rules_module(const struct byoh_evidence *evidence, struct byoh
 
 static bool judge_rules(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
-	if (!says_restore_fails(evidence, NULL) || says_restore_fails(evidence, module_words) ||
+	if (!byoh_proxy_fails(evidence) || says_restore_fails(evidence, module_words) ||
 	    says_restore_fails(evidence, mixed_words))
 		return false;
 	byoh_finding_says(finding, "kube-proxy cannot write its rules: iptables-restore fails");

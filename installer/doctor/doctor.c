@@ -275,6 +275,8 @@ static void add_symptoms(const struct byoh_evidence *evidence, struct byoh_diagn
 		add_symptom(ret, "the node has not joined its cluster");
 	if (evidence->node.agent && strcmp(evidence->node.agent, "registered"))
 		add_symptom(ret, "the agent is not registered: %s", evidence->node.agent);
+	if (byoh_proxy_fails(evidence))
+		add_symptom(ret, "addresses of services do not answer: kube-proxy cannot write its rules");
 	for (size_t i = 0; i < evidence->drift_count; i++)
 		images += strcmp(evidence->drifts[i].kind, "image") == 0 &&
 			  strcmp(evidence->drifts[i].word, "missing") == 0;

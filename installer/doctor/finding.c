@@ -32,16 +32,20 @@ bool byoh_finding_says(struct byoh_finding *finding, const char *fmt, ...)
 
 bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const char *fmt, ...)
 {
+	size_t last = finding->evidence_count;
 	va_list args;
 
-	if (finding->evidence_count == BYOH_FINDING_EVIDENCE_MAX)
+	if (last == BYOH_FINDING_EVIDENCE_MAX)
 		return true;
-	snprintf(finding->evidence[finding->evidence_count].source,
-		 sizeof(finding->evidence[0].source), "%s", source);
+	snprintf(finding->evidence[last].source, sizeof(finding->evidence[0].source), "%s", source);
 	va_start(args, fmt);
-	print(finding->evidence[finding->evidence_count].text, sizeof(finding->evidence[0].text),
-	      fmt, args);
+	print(finding->evidence[last].text, sizeof(finding->evidence[0].text), fmt, args);
 	va_end(args);
+	/* One line of a log may hold the words of two questions. */
+	for (size_t i = 0; i < last; i++)
+		if (strcmp(finding->evidence[i].source, finding->evidence[last].source) == 0 &&
+		    strcmp(finding->evidence[i].text, finding->evidence[last].text) == 0)
+			return true;
 	finding->evidence_count++;
 	return true;
 }

@@ -366,6 +366,12 @@ static void rules_that_cannot_be_written_are_told_apart(void **state)
 		make_node();
 		e.units[BYOH_DOCTOR_KUBE_PROXY].log = (char *)cases[i].log;
 		names(cases[i].id);
+		assert_string_equal(d.symptoms[0],
+				    "addresses of services do not answer: kube-proxy cannot write its rules");
+		/* One line is quoted once, whatever it was looked through for. */
+		for (size_t k = 1; k < d.findings[0].evidence_count; k++)
+			assert_string_not_equal(d.findings[0].evidence[k].text,
+						d.findings[0].evidence[k - 1].text);
 	}
 	make_node();
 	e.net.legacy_tables = true;
