@@ -229,9 +229,10 @@ cause iptables-module-missing \
 	for table in nat filter mangle; do iptables -t $table -F; iptables -t $table -X; done
 	for table in nat filter mangle; do ip6tables -t $table -F; ip6tables -t $table -X; done
 	module=$(modinfo -n xt_MASQUERADE); echo "$module" >/root/module; mv "$module" /root/; depmod
-	for try in $(seq 40); do ! rmmod xt_MASQUERADE || break; sleep 0.5; done; up kubelet kube-proxy' \
+	for try in $(seq 40); do ! rmmod xt_MASQUERADE || break; sleep 0.5; done
+	up kubelet kube-proxy; systemctl start kube-proxy.path' \
 	'module=$(cat /root/module); mv "/root/${module##*/}" "$module"; depmod; modprobe xt_MASQUERADE
-	up kubelet kube-proxy; systemctl start kube-proxy.path'
+	up kubelet kube-proxy'
 cause serving-csr-unapproved \
 	"cp -a $kubelet /root/kubelet.yaml; echo 'serverTLSBootstrap: true' >>$kubelet; up kubelet" \
 	"cp -a /root/kubelet.yaml $kubelet; up kubelet"
