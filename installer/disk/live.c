@@ -18,6 +18,7 @@
 #define MARK BYOH_LIVE_MEDIUM "/.disk/byoh"
 #define FILE_ON_MEDIUM BYOH_LIVE_MEDIUM "/byoh/byoh.yaml"
 #define SLOT_ON_MEDIUM BYOH_LIVE_MEDIUM "/byoh/site.img"
+#define DOES_NOT_COUNT "another configuration is there and does not count: %s"
 #define COMMAND_LINE_MAX ((size_t)64 << 10)
 
 enum rank { RANK_NAMED, RANK_KERNEL, RANK_VOLUME, RANK_MEDIUM };
@@ -34,13 +35,19 @@ struct hits {
 	struct hit items[8];
 };
 
+static void drop_hit(struct hits *hits)
+{
+	struct hit *hit = &hits->items[--hits->count];
+
+	free(hit->path);
+	free(hit->where);
+	byoh_secret_buffer_release(&hit->text);
+}
+
 static void release_hits(struct hits *hits)
 {
-	for (size_t i = 0; i < hits->count; i++) {
-		free(hits->items[i].path);
-		free(hits->items[i].where);
-		byoh_secret_buffer_release(&hits->items[i].text);
-	}
+	while (hits->count)
+		drop_hit(hits);
 }
 
 static int out_of_memory(struct byoh_error *err)
@@ -80,18 +87,24 @@ static struct hit *add_hit(struct hits *hits, enum rank rank, char *path, const 
 static int add_file(struct hits *hits, enum rank rank, char *path, const char *where, struct byoh_error *err)
 {
 	struct hit *hit = add_hit(hits, rank, path, where, err);
+	int r = hit ? byoh_config_read_text(hit->path, &hit->text, err) : -ENOMEM;
 
-	return hit ? byoh_config_read_text(hit->path, &hit->text, err) : -ENOMEM;
+	if (hit && r < 0)
+		drop_hit(hits);
+	return r;
 }
 
-static int find_named(const struct byoh_session *session, struct hits *hits, struct byoh_error *err)
+static int find_named(const struct byoh_session *session, struct byoh_live_config *live, struct hits *hits,
+		      struct byoh_error *err)
 {
 	const char *named = session->options.config;
 
+	(void)live;
 	return named ? add_file(hits, RANK_NAMED, strdup(named), named, err) : 0;
 }
 
-static int find_kernel_argument(const struct byoh_session *session, struct hits *hits, struct byoh_error *err)
+static int find_kernel_argument(const struct byoh_session *session, struct byoh_live_config *live, struct hits *hits,
+				struct byoh_error *err)
 {
 	const struct byoh_host *host = session->host;
 	CLEANUP_BUFFER struct byoh_buffer line = { 0 };
@@ -99,6 +112,7 @@ static int find_kernel_argument(const struct byoh_session *session, struct hits 
 	const char *found = NULL;
 	int r;
 
+	(void)live;
 	if (byoh_host_read(host->root_fd, "/proc/cmdline", COMMAND_LINE_MAX, &line, NULL) < 0 || !line.data)
 		return 0;
 	r = byoh_discover_kernel_argument(line.data, &found, err);
@@ -111,6 +125,13 @@ static int find_kernel_argument(const struct byoh_session *session, struct hits 
 	}
 	r = add_file(hits, RANK_KERNEL, byoh_live_path(host, named), named, err);
 	return r < 0 ? byoh_error_wrap(err, r, "the kernel argument byoh.config=%.200s", found) : 0;
+}
+
+static void forget_stick(struct byoh_live_config *live)
+{
+	byoh_stick_clear(&live->stick, live->unpacked);
+	free(TAKE_PTR(live->unpacked));
+	byoh_stick_release(&live->stick);
 }
 
 /* A stick may be pulled out: what a configuration names comes along, into memory. */
@@ -151,6 +172,8 @@ static int find_volume(const struct byoh_session *session, struct byoh_live_conf
 		return r;
 	r = take_volume(&volume, live, hits, err);
 	byoh_volume_unmount(BYOH_VOLUME_MOUNT);
+	if (r < 0)
+		forget_stick(live);
 	return r;
 }
 
@@ -177,18 +200,12 @@ static int unpack_slot(struct byoh_live_config *live, struct hit *hit, struct by
 	return asprintf(&hit->path, "%s/byoh.yaml", live->unpacked) < 0 ? (hit->path = NULL, out_of_memory(err)) : 0;
 }
 
-static int find_on_medium(const struct byoh_session *session, struct hits *hits, struct byoh_error *err)
+static int find_slot(const struct byoh_session *session, struct hits *hits, struct byoh_error *err)
 {
-	const struct byoh_host *host = session->host;
 	CLEANUP_SECRET_BUFFER struct byoh_buffer slot = { 0 };
 	struct hit *hit;
-	int r = 0;
+	int r = byoh_host_read(session->host->root_fd, SLOT_ON_MEDIUM, BYOH_SITE_SLOT_SIZE, &slot, err);
 
-	if (byoh_host_exists(host->root_fd, FILE_ON_MEDIUM))
-		r = add_file(hits, RANK_MEDIUM, byoh_live_path(host, FILE_ON_MEDIUM), "byoh/byoh.yaml of the boot medium", err);
-	if (r < 0 || !byoh_host_exists(host->root_fd, SLOT_ON_MEDIUM))
-		return r;
-	r = byoh_host_read(host->root_fd, SLOT_ON_MEDIUM, BYOH_SITE_SLOT_SIZE, &slot, err);
 	if (r < 0)
 		return r;
 	hit = add_hit(hits, RANK_MEDIUM, strdup(""), "the slot byoh/site.img of the boot medium", err);
@@ -196,11 +213,45 @@ static int find_on_medium(const struct byoh_session *session, struct hits *hits,
 		return -ENOMEM;
 	r = byoh_site_slot_read(slot.data, slot.size, &hit->text, err);
 	if (r < 0)
-		return byoh_error_wrap(err, r, "%s", hit->where);
-	if (!hit->text.size) { /* an empty one is none */
-		free(hit->path);
-		free(hit->where);
-		hits->count--;
+		(void)byoh_error_wrap(err, r, "%s", hit->where);
+	if (r < 0 || !hit->text.size) /* an empty one is none */
+		drop_hit(hits);
+	return r;
+}
+
+static int find_on_medium(const struct byoh_session *session, struct byoh_live_config *live, struct hits *hits,
+			  struct byoh_error *err)
+{
+	const struct byoh_host *host = session->host;
+	int r = 0;
+
+	(void)live;
+	if (byoh_host_exists(host->root_fd, FILE_ON_MEDIUM))
+		r = add_file(hits, RANK_MEDIUM, byoh_live_path(host, FILE_ON_MEDIUM), "byoh/byoh.yaml of the boot medium", err);
+	return r < 0 || !byoh_host_exists(host->root_fd, SLOT_ON_MEDIUM) ? r : find_slot(session, hits, err);
+}
+
+/* Beside one of a higher rank, what is wrong with the others ends nothing: to name one is the way around them. */
+static int find_all(const struct byoh_session *session, struct byoh_live_config *live, struct hits *hits,
+		    struct byoh_error *err)
+{
+	static int (*const sources[])(const struct byoh_session *session, struct byoh_live_config *live, struct hits *hits,
+				      struct byoh_error *err) = {
+		find_named, find_kernel_argument, find_volume, find_on_medium,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		struct byoh_error failure = BYOH_ERROR_INIT;
+		bool have_higher = hits->count;
+		int r = sources[i](session, live, hits, &failure);
+
+		if (r < 0 && !have_higher) {
+			if (err)
+				*err = failure;
+			return r;
+		}
+		if (r < 0)
+			byoh_report_line(session, DOES_NOT_COUNT, failure.message);
 	}
 	return 0;
 }
@@ -221,7 +272,7 @@ static int decide(const struct byoh_session *session, struct hits *hits, struct 
 			return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
 					 "two different configurations are found, %s and %s, and neither goes before the other; take "
 					 "one away", (*ret)->where, other->where);
-		byoh_report_line(session, "another configuration is there and does not count: %s", other->where);
+		byoh_report_line(session, DOES_NOT_COUNT, other->where);
 	}
 	return 0;
 }
@@ -244,21 +295,12 @@ int byoh_live_config_find(const struct byoh_session *session, struct byoh_live_c
 	CLEANUP(byoh_live_config_release) struct byoh_live_config live = { 0 };
 	CLEANUP(release_hits) struct hits hits = { 0 };
 	struct hit *chosen = NULL;
-	int r = find_named(session, &hits, err);
+	int r = find_all(session, &live, &hits, err);
 
 	if (r == 0)
-		r = find_kernel_argument(session, &hits, err);
-	if (r == 0)
-		r = find_volume(session, &live, &hits, err);
-	if (r == 0)
-		r = find_on_medium(session, &hits, err);
-	if (r == 0)
 		r = decide(session, &hits, &chosen, err);
-	if (r == 0 && chosen && chosen->rank == RANK_MEDIUM) {
-		byoh_stick_clear(&live.stick, live.unpacked);
-		free(TAKE_PTR(live.unpacked));
-		byoh_stick_release(&live.stick);
-	}
+	if (r == 0 && chosen && chosen->rank != RANK_VOLUME)
+		forget_stick(&live);
 	if (r == 0 && chosen)
 		r = use(session, chosen, &live, err);
 	if (r < 0)

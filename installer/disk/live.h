@@ -29,7 +29,8 @@ void byoh_live_config_release(struct byoh_live_config *live);
 /*
  * --config; the kernel argument byoh.config= (a path, of the medium where the system has none of that name); a volume
  * BYOHCFG, whose files are taken into memory; on the medium, byoh/byoh.yaml and the slot byoh/site.img. The first counts;
- * all that are found are told. Two different ones of one rank are BYOH_ERROR_CONFIG.
+ * all that are found are told, and so is what is wrong with one behind the first. Two different ones that would both
+ * be the first are BYOH_ERROR_CONFIG.
  */
 BYOH_MUST_CHECK int byoh_live_config_find(const struct byoh_session *session, struct byoh_live_config *ret,
 					  struct byoh_error *err);

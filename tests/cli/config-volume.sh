@@ -139,6 +139,19 @@ else
 	plug good
 	plug good
 	check "boot: two volumes end it" eval 'exits 2 in_jail /plain.run boot && says "two volumes are labelled BYOHCFG"'
+	cp "$jail/run/live/medium/byoh/byoh.yaml" "$jail/named.yaml"
+	check "boot: but not beside a configuration that is named" eval \
+		'exits 4 in_jail /plain.run boot --config /named.yaml && says "does not count: two volumes are labelled BYOHCFG" &&
+		says "byoh: configuration from /named.yaml" && says "does not count: byoh/byoh.yaml of the boot medium"'
+	unplug
+	plug empty
+	mkdir -p "$jail/proc"
+	echo byoh.config=/named.yaml >"$jail/proc/cmdline"
+	check "boot: nor does a volume without byoh.yaml end one of the kernel argument" eval \
+		'exits 4 in_jail /plain.run boot && says "byoh: configuration from /named.yaml" && says "has no byoh.yaml" &&
+		[ ! -e "$jail/run/byoh-config" ] && ! compgen -G "$jail/run/byoh-stick-*" >/dev/null'
+	rm "$jail/proc/cmdline"
+	check "boot: without that it does" eval 'exits 2 in_jail /plain.run boot && says "has no byoh.yaml"'
 fi
 
 exit "$failed"

@@ -165,6 +165,10 @@ truncate -s 65536 "$live/run/live/medium/byoh/site.img"
 check "an empty slot is none" eval 'exits 0 boot inspect && says "byoh: configuration from byoh/byoh.yaml"'
 echo damaged | dd of="$live/run/live/medium/byoh/site.img" conv=notrunc status=none
 check "a damaged one ends it" eval 'exits 3 boot && says "damaged" && [ "$(disk_sum)" = "$before_any" ]'
+echo 'byoh.config=sites/a.yaml' >"$live/proc/cmdline"
+check "but not where the kernel argument goes before it: then it is told, with the file beside it" eval \
+	'exits 0 boot inspect && says "byoh: configuration from /run/live/medium/sites/a.yaml" && says "does not count: the slot byoh/site.img" && says "does not count: byoh/byoh.yaml of the boot medium"'
+rm "$live/proc/cmdline"
 mv "$live/run/live/medium/byoh/byoh.yaml" "$work/mine.yaml"
 {
 	printf 'BYOHCFG1 %s %s\n' "$(wc -c <"$work/mine.yaml")" "$(sha256sum <"$work/mine.yaml" | cut -c1-64)"
