@@ -324,17 +324,46 @@ static int sync_disk(const char *node, struct byoh_error *err)
 	return fd < 0 || fsync(fd) < 0 ? byoh_fail_errno(err, "cannot write all of %s", node) : 0;
 }
 
+/* Each file system keeps its own errors of writing, and an unmount tells nobody. The loader's program may have left the
+ * ESP mounted or not; where it is not, its folder belongs to the root. */
+static int sync_mounts(const struct work *work, struct byoh_error *err)
+{
+	const char *const folders[][2] = { { "", work->root }, { "/boot/efi", work->esp }, { work->iso->data_mount, work->data } };
+	char path[BYOH_PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		CLEANUP_FD int fd = -1;
+
+		if (!folders[i][0])
+			continue;
+		snprintf(path, sizeof(path), "%s%s", work->target, folders[i][0]);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 ? errno != ENOENT : syncfs(fd) < 0)
+			return byoh_fail_errno(err, "cannot write all of %s", folders[i][1]);
+	}
+	return 0;
+}
+
+/* What the unmounts themselves have written. */
+static int sync_nodes(const struct work *work, struct byoh_error *err)
+{
+	TRY(sync_disk(work->esp, err));
+	if (work->data)
+		TRY(sync_disk(work->data, err));
+	return sync_disk(work->root, err);
+}
+
 /* Only when all else is on the disk does it say that it is whole: the label of the partition is what counts. */
 static int finish(struct work *work, struct byoh_error *err)
 {
 	char number[8];
 
 	TRY(keep_log(work, err));
-	if (syncfs(work->target_fd) < 0)
-		return byoh_fail_errno(err, "cannot write all of %s", work->root);
+	TRY(sync_mounts(work, err));
 	close(TAKE_FD(work->target_fd));
 	unmount_tree(work->target, work->iso->data_mount);
 	byoh_lay_down_clear(work->session->host); /* what the loader's programs may still hold */
+	TRY(sync_nodes(work, err));
 	TRY(RUN(work, 0, err, "e2label", work->root, BYOH_LABEL_ROOT));
 	TRY(sync_disk(work->disk, err));
 	snprintf(number, sizeof(number), "%d", BYOH_PART_ROOT);

@@ -42,6 +42,7 @@ if [ -n "$reason" ]; then
 fi
 loop=$(losetup -j "$work/disk.img" -O NAME -n | head -n 1 | tr -d ' ')
 disk=${loop#/dev/}
+partx -d "$loop" 2>/dev/null || true # of whoever had the device before
 
 step "medium, machine and disk"
 make_keys key
@@ -210,6 +211,30 @@ check "the next try begins anew; a loader that fails is said" eval \
 	'exits 1 boot && says "installing the boot loader" && says "grub-install: no room" && says "another try starts over"'
 check "the disk is unfinished, and nothing stays mounted" eval '[ "$(label)" = byoh-unfinished ] && nothing_mounted'
 good_programs
+
+# A broken disk may tell of it only when the last bytes are written.
+config 'mode: install' 'disk: {serial: L1, minSize: 2G}' 'data: {mount: /srv/data, size: 300Mi}'
+mv "$live/run/live/medium/byoh/site.img" "$work/site.img"
+program boot-loader 'mkdir -p "$6/boot/efi" && mount -t tmpfs none "$6/boot/efi"'
+# unwritten CALL PATH    an installation that is told so of PATH; the programs it starts are not
+unwritten() {
+	describe byoh-unfinished >"$work/devices.json"
+	strace -qq -o "$work/trace" -P "$live$2" -e trace="$1" -e inject="$1:error=EIO" "$run" boot --root "$live" --devices "$work/devices.json"
+}
+if strace -qq -o /dev/null true 2>/dev/null; then
+	target=/run/byoh/target
+	for each in "syncfs $target/srv/data p4" "syncfs $target/boot/efi p2" "fsync /dev/${disk}p4 p4" "fsync /dev/${disk}p2 p2"; do
+		read -r call path part <<<"$each"
+		check "what could not be written ends it before the disk says that it is whole: $call of $path" eval \
+			'exits 1 unwritten "$call" "$path" && says "finishing: cannot write all of $live/dev/$disk$part" && [ "$(label)" = byoh-unfinished ] && nothing_mounted'
+	done
+	partx -d "$loop" 2>/dev/null || true # the fourth is in the way of the next table
+else
+	skip "what could not be written" "strace cannot trace here"
+fi
+good_programs
+rm "$live/run/live/medium/byoh/byoh.yaml"
+mv "$work/site.img" "$live/run/live/medium/byoh/site.img"
 
 step "an installation"
 describe byoh-unfinished >"$work/devices.json"
