@@ -131,6 +131,11 @@ bool byoh_host_exists(int root_fd, const char *path)
 	return byoh_host_stat(root_fd, path, &st, NULL) == 0;
 }
 
+bool byoh_host_is_part_of(const struct byoh_host *host, const char *unit)
+{
+	return host->own_unit && strcmp(host->own_unit, unit) == 0;
+}
+
 static const char *const path_folders[] = {
 	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
 };

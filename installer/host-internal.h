@@ -18,6 +18,9 @@ BYOH_MUST_CHECK int byoh_host_gather_runtime(struct byoh_host *host, struct byoh
 /* The version of an installed package, without its epoch, in the text of dpkg's status file; NULL if
  * it is not installed. Pure. */
 char *byoh_host_dpkg_version(const char *status, const char *package);
+/* The innermost service in the text of /proc/self/cgroup (cgroups(7)), of either version; NULL if it is in none, or
+ * without memory. Pure. */
+char *byoh_host_unit_of(const char *cgroup);
 /* Text of /proc/swaps. Pure. */
 BYOH_MUST_CHECK int byoh_host_parse_swaps(char *text, struct byoh_host *host,
 					  struct byoh_error *err);

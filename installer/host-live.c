@@ -168,6 +168,50 @@ static int gather_swaps(struct byoh_host *host, struct byoh_error *err)
 	return byoh_host_parse_swaps(text.data, host, err);
 }
 
+/* Only systemd's own hierarchy is named after units. */
+static bool is_of_systemd(const char *line)
+{
+	const char *names = strchr(line, ':');
+
+	return names && (strncmp(names, "::/", 3) == 0 || strncmp(names, ":name=systemd:/", 15) == 0);
+}
+
+char *byoh_host_unit_of(const char *cgroup)
+{
+	static const char suffix[] = ".service";
+	const char *start = NULL;
+	size_t length = 0;
+
+	for (const char *line = cgroup; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (!is_of_systemd(line))
+			continue;
+		for (const char *at = line + strcspn(line, "/\n"); *at == '/';) {
+			size_t name = strcspn(++at, "/\n");
+
+			if (name >= sizeof(suffix) && strncmp(at + name - strlen(suffix), suffix, strlen(suffix)) == 0) {
+				start = at;
+				length = name;
+			}
+			at += name;
+		}
+	}
+	return start ? strndup(start, length) : NULL;
+}
+
+static int gather_own_unit(struct byoh_host *host, struct byoh_error *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	char path[64];
+
+	/* Not /proc/self: links are not followed there. */
+	snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)getpid());
+	text = byoh_host_word(host->root_fd, path);
+	if (!text)
+		return out_of_memory(err);
+	host->own_unit = byoh_host_unit_of(text);
+	return 0;
+}
+
 int byoh_host_gather_live(struct byoh_host *host, struct byoh_error *err)
 {
 	struct utsname name;
@@ -189,6 +233,8 @@ int byoh_host_gather_live(struct byoh_host *host, struct byoh_error *err)
 	host->systemd_running = byoh_host_exists(host->root_fd, "/run/systemd/system");
 	host->systemd_version = systemd_version();
 	host->cgroup_v2 = !statfs("/sys/fs/cgroup", &cgroup) && cgroup.f_type == CGROUP2_MAGIC;
-	rc = gather_swaps(host, err);
+	rc = gather_own_unit(host, err);
+	if (rc == 0)
+		rc = gather_swaps(host, err);
 	return rc < 0 ? rc : gather_identity(host, err);
 }

@@ -289,6 +289,7 @@ void byoh_host_free(struct byoh_host *host)
 	free(host->adopted);
 	free(host->kernel_release);
 	free(host->cgroup_controllers);
+	free(host->own_unit);
 	free(host);
 }
 

@@ -61,6 +61,7 @@ struct byoh_host {
 	unsigned int cores;
 	bool systemd_running;	/* PID 1 is systemd */
 	unsigned int systemd_version; /* 252; 0 if unknown */
+	char *own_unit;		/* the service that this process is of; NULL if none */
 	bool cgroup_v2;
 	char *cgroup_controllers; /* text of /sys/fs/cgroup/cgroup.controllers */
 	size_t swap_count;
@@ -74,6 +75,10 @@ BYOH_MUST_CHECK int byoh_host_gather(const char *root, struct byoh_outside *outs
 void byoh_host_free(struct byoh_host *host);
 void byoh_host_freep(struct byoh_host **host);
 #define CLEANUP_HOST __attribute__((cleanup(byoh_host_freep)))
+
+/* Whether this run is a process of that unit: to stop it would be to stop itself, and to wait for it to wait for
+ * ever. */
+bool byoh_host_is_part_of(const struct byoh_host *host, const char *unit);
 
 /* A program in the root's usual PATH folders; false below a root where it is missing. */
 bool byoh_host_has_program(const struct byoh_host *host, const char *name);

@@ -202,7 +202,8 @@ static void forget_units(const struct undo *undo)
 
 		if (unit && strcmp(byoh_record_type(record), "before") == 0 &&
 		    strcmp(record_text(record, "kind"), "link") == 0 &&
-		    strcmp(record_text(record, "existed"), "0") == 0 && !byoh_leave_is_last(path))
+		    strcmp(record_text(record, "existed"), "0") == 0 && !byoh_leave_is_last(path) &&
+		    !byoh_host_is_part_of(undo->context.host, unit))
 			(void)!byoh_run_simple(NULL, "systemctl", "--no-block", "stop", "--", unit, NULL);
 	}
 }

@@ -105,7 +105,8 @@ static int check_unit(const struct byoh_action_context *context, struct byoh_act
 	}
 	action->state = BYOH_STATE_SAME;
 	if (!byoh_action_wants(action, "started"))
-		action->state = facts.active ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+		/* What this run is a part of ends with it. */
+		action->state = facts.active && !byoh_host_is_part_of(context->host, action->subject) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
 	else if (needs_restart(context, action))
 		action->state = BYOH_STATE_DIFFERENT;
 	else if (!facts.active && !facts.waiting)
@@ -174,7 +175,7 @@ static int revert_unit(const struct byoh_action_context *context, const struct b
 	struct unit_facts facts = { 0 };
 	int r;
 
-	if (before->existed)
+	if (before->existed || byoh_host_is_part_of(context->host, before->subject))
 		return 0;
 	r = look(before->subject, &facts, err);
 	if (r < 0 || !facts.active)
@@ -185,7 +186,7 @@ static int revert_unit(const struct byoh_action_context *context, const struct b
 static int settle_unit(const struct byoh_action_context *context, const struct byoh_before *before,
 		       struct byoh_error *err)
 {
-	if (!before->existed)
+	if (!before->existed || byoh_host_is_part_of(context->host, before->subject))
 		return 0;
 	return control(context, "restart", before->subject, err);
 }

@@ -207,6 +207,19 @@ static void a_unit_that_waits_for_its_condition_is_done(struct world *world)
 	CHECK(count_changes(world) == 1);
 }
 
+/* It may take away the unit that started it: to stop that one would be to stop itself, in the middle. */
+static void a_run_does_not_stop_itself(struct world *world)
+{
+	CHECK(byoh_step_file(&world->step, "/etc/unit", 0644, "new", 3, NULL, NULL) == 0);
+	CHECK(byoh_step_unit(&world->step, "own.service", false, NULL, NULL) == 0);
+	CHECK(byoh_step_unit(&world->step, "other.service", false, NULL, NULL) == 0);
+	put(TOOLS "/active-own.service", "", 0644);
+	put(TOOLS "/active-other.service", "", 0644);
+	world->host.own_unit = (char *)"own.service";
+	CHECK(byoh_transaction_run(&world->input, NULL) == 0);
+	check_log("stop other.service new\n");
+}
+
 static void modules_that_are_there_are_left_alone(struct world *world)
 {
 	CHECK(byoh_step_other(&world->step, BYOH_ACTION_MODULE, "proc", NULL, NULL, NULL) == 0);
@@ -282,6 +295,7 @@ IN_NAMESPACES(a_failed_start_is_undone)
 IN_NAMESPACES(a_service_that_does_not_stay_up_is_undone)
 IN_NAMESPACES(a_service_that_failed_before_is_not_judged)
 IN_NAMESPACES(a_unit_that_waits_for_its_condition_is_done)
+IN_NAMESPACES(a_run_does_not_stop_itself)
 IN_NAMESPACES(modules_that_are_there_are_left_alone)
 IN_NAMESPACES(after_a_reboot_no_service_is_started)
 
@@ -293,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_a_service_that_does_not_stay_up_is_undone),
 		cmocka_unit_test(test_a_service_that_failed_before_is_not_judged),
 		cmocka_unit_test(test_a_unit_that_waits_for_its_condition_is_done),
+		cmocka_unit_test(test_a_run_does_not_stop_itself),
 		cmocka_unit_test(test_modules_that_are_there_are_left_alone),
 		cmocka_unit_test(test_after_a_reboot_no_service_is_started),
 	};

@@ -314,6 +314,33 @@ static void test_swaps(void **state)
 	assert_int_equal(host->swaps[2].priority, 100);
 }
 
+static void the_service_that_it_is_of_is_known(void **state)
+{
+	static const struct {
+		const char *text, *unit;
+	} cases[] = {
+		{ "0::/system.slice/byoh-join-volume.service\n", "byoh-join-volume.service" },
+		{ "0::/system.slice/byoh-hostagent.service/script", "byoh-hostagent.service" },
+		{ "0::/user.slice/user-0.slice/user@0.service/app.slice/own.service\n", "own.service" },
+		{ "12:cpuset:/other.service\n1:name=systemd:/system.slice/byoh-settle.service\n0::/\n", "byoh-settle.service" },
+		{ "0::/user.slice/user-0.slice/session-3.scope\n", NULL },
+		{ "0::/.service\n", NULL },
+		{ "0::/\n", NULL },
+		{ "", NULL },
+		{ "0::", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP_FREE char *unit = byoh_host_unit_of(cases[i].text);
+
+		if (cases[i].unit)
+			assert_string_equal(unit, cases[i].unit);
+		else
+			assert_null(unit);
+	}
+}
+
 static void test_interfaces(void **state)
 {
 	char text[] = "lo 00:00:00:00:00:00\neth0 52:54:00:AB:CD:EF\nib0 "
@@ -381,6 +408,7 @@ int main(void)
 		WITH_ROOT(test_root_must_be_a_folder),
 		cmocka_unit_test(test_swaps),
 		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(the_service_that_it_is_of_is_known),
 		cmocka_unit_test(test_live_host),
 	};
 
