@@ -7,6 +7,7 @@
 #include "bundle/base/cleanup.h"
 #include "installer/ca-list.h"
 #include "installer/doctor/cause.h"
+#include "installer/steps/kubeadm-join.h"
 #include "installer/steps/steps-internal.h"
 
 #define SIGNER "kubernetes.io/kube-apiserver-client"
@@ -118,13 +119,16 @@ static bool judge_skipped(const struct byoh_evidence *evidence, struct byoh_find
 	/* Where our own unit has tried in its stead, what came of that is the cause. */
 	if (!evidence->kubeadm_join_config || evidence->node.join.state ||
 	    evidence->kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].exists ||
-	    !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT, "bootstrapped"))
+	    (!evidence->claim_said && !byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_AGENT, "bootstrapped")))
 		return false;
+	if (evidence->claim_said)
+		byoh_finding_saw(finding, "journal of byoh-hostagent", "%.390s", evidence->claim_said);
 	byoh_finding_says(finding,
 			  "the agent says that it has joined the host, and skipped `kubeadm join`: "
 			  "agents from 0.5.6 on pass over commands with & in them");
 	byoh_finding_saw(finding, "/run/kubeadm/kubeadm-join-config.yaml", "is there");
 	byoh_finding_saw(finding, BYOH_KUBELET_KUBECONFIG, "is not");
+	byoh_finding_claims(finding, BYOH_KUBEADM_PATH_UNIT);
 	byoh_finding_mend(finding, "systemctl start byoh-kubeadm-join.service");
 	return byoh_finding_mend(finding,
 				 "kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml");
@@ -181,7 +185,9 @@ static bool judge_ca_bundle(const struct byoh_evidence *evidence, struct byoh_fi
 			  "registries, mirrors and proxies are not trusted any more");
 	byoh_finding_saw(finding, "/etc/ssl/certs/ca-certificates.crt",
 			 "lacks most of /var/lib/byoh/ca-certificates.crt");
+	/* What guards it would have put it back. */
 	byoh_finding_claims(finding, "/etc/ssl/certs/ca-certificates.crt");
+	byoh_finding_claims(finding, BYOH_CA_GUARD_UNIT);
 	return byoh_finding_mend(finding, "byoh-install repair");
 }
 

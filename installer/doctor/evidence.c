@@ -55,6 +55,7 @@ static void release_lists(struct byoh_evidence *evidence)
 
 static void release_parts(struct byoh_evidence *evidence)
 {
+	free(evidence->claim_said);
 	free(evidence->containerd.fault);
 	free(evidence->containerd.sandbox_image);
 	free(evidence->containerd.cri);

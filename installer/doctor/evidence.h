@@ -31,6 +31,7 @@ struct byoh_unit_evidence {
 			   */
 	char *log; /* what it said in this run, and if it fails in the one before; NULL: nothing */
 	uint64_t up_seconds; /* since its last start; 0 where it does not run */
+	uint64_t restarts;   /* by systemd, since somebody started it last */
 };
 
 struct byoh_kubeconfig_evidence {
@@ -161,6 +162,7 @@ struct byoh_evidence {
 
 	struct byoh_disk_evidence disks[2];
 	bool kubeadm_join_config; /* what a claim in kubeadm mode left for `kubeadm join` */
+	char *claim_said; /* the agent's word, since that was left, that the host has joined; NULL: none */
 	struct byoh_api_evidence api;
 };
 

@@ -149,8 +149,8 @@ bool byoh_unit_fails(const struct byoh_evidence *evidence, enum byoh_doctor_unit
 		return false;
 	if (strcmp(it->state, "failed") == 0 || strcmp(it->state, "starting") == 0)
 		return true;
-	return byoh_unit_runs(evidence, unit) && it->up_seconds < STEADY_SECONDS && it->log &&
-	       strstr(it->log, "Main process exited") != NULL;
+	/* One that somebody has just started is given its time. */
+	return byoh_unit_runs(evidence, unit) && it->up_seconds < STEADY_SECONDS && it->restarts > 0;
 }
 
 bool byoh_evidence_is_mode(const struct byoh_evidence *evidence, enum byoh_join_mode mode)

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/doctor/cause.h"
 #include "installer/doctor/gather.h"
+#include "installer/steps/kubeadm-join.h"
 
 #define JOURNAL_LINES                                                                              \
 	"1000" /* a kubelet that refuses a flag prints its three hundred flags each time */
@@ -144,20 +146,64 @@ static int gather_definition(const char *name, struct byoh_unit_evidence *ret,
 	return rc;
 }
 
+/* "Name=value" lines, as `systemctl show` prints them. */
+static double property(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtod(at + strlen(name), NULL) : 0;
+}
+
 static int gather_uptime(const char *name, struct byoh_unit_evidence *ret, struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
-	const char *const argv[] = {
-		"systemctl", "show", "--property=ExecMainStartTimestampMonotonic", "--value", "--",
-		name,	     NULL
-	};
+	const char *const argv[] = { "systemctl",
+				     "show",
+				     "--property=ExecMainStartTimestampMonotonic,NRestarts",
+				     "--",
+				     name,
+				     NULL };
 	bool good;
 	int rc = byoh_gather_output(argv, 60, &text, &good, err);
-	double since = good ? strtod(byoh_buffer_text(&text), NULL) / 1e6 : 0,
-	       now = monotonic_now();
+	const char *lines = byoh_buffer_text(&text);
+	double since = property(lines, "ExecMainStartTimestampMonotonic=") / 1e6, now = monotonic_now();
 
 	if (since > 0 && since < now)
 		ret->up_seconds = (uint64_t)(now - since);
+	ret->restarts = (uint64_t)property(lines, "NRestarts=");
+	return rc;
+}
+
+/* It says so once, and may have said a thousand lines since. Where journalctl has no patterns there is the log's end
+ * alone. */
+static int gather_claim(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+	char since[64];
+	const char *const argv[] = { "journalctl",
+				     "--quiet",
+				     "--no-pager",
+				     "--boot",
+				     "--output=cat",
+				     "--lines=1",
+				     since,
+				     "--grep=bootstrapped",
+				     "--unit",
+				     byoh_doctor_unit_name(BYOH_DOCTOR_AGENT),
+				     NULL };
+	struct stat st;
+	bool good;
+	int rc;
+
+	if (byoh_host_stat(evidence->host->root_fd, BYOH_KUBEADM_REQUEST, &st, NULL) < 0)
+		return 0;
+	evidence->kubeadm_join_config = true;
+	if (!evidence->host->systemd_running)
+		return 0;
+	snprintf(since, sizeof(since), "--since=@%lld", (long long)st.st_mtime);
+	rc = byoh_gather_output(argv, 120, &text, &good, err);
+	if (rc == 0 && good && text.size)
+		evidence->claim_said = strndup(text.data, strcspn(text.data, "\n"));
 	return rc;
 }
 
@@ -192,5 +238,5 @@ int byoh_gather_units(struct byoh_evidence *evidence, struct byoh_error *err)
 		if (rc == 0)
 			rc = gather_definition(name, unit, err);
 	}
-	return rc;
+	return rc < 0 ? rc : gather_claim(evidence, err);
 }

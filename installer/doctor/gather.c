@@ -125,8 +125,6 @@ int byoh_evidence_gather(const struct byoh_gather_input *input, struct byoh_evid
 	};
 	if (input->node)
 		ret->node = *input->node;
-	ret->kubeadm_join_config =
-		byoh_host_exists(input->host->root_fd, "/run/kubeadm/kubeadm-join-config.yaml");
 	gather_time(ret, input->state);
 	rc = gather_own(input, ret, err);
 	for (size_t i = 0; i < ARRAY_SIZE(sides) && rc == 0; i++)

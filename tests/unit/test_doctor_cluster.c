@@ -251,6 +251,19 @@ static void what_an_agent_does_is_known(void **state)
 	e.kubeadm_join_config = true;
 	e.units[BYOH_DOCTOR_AGENT].log = (char *)"I1121 host_reconciler.go:200] k8s node successfully bootstrapped\n";
 	names("agent-skipped-join");
+	/* Hours later it has said much else; and the unit that would have joined in its stead does not wait. */
+	e.units[BYOH_DOCTOR_AGENT].log = (char *)"I1121 main.go:245] connection to the API server: up=1\n";
+	e.claim_said = (char *)"I1121 host_reconciler.go:200] k8s node successfully bootstrapped";
+	drift("unit", "byoh-kubeadm-join.path", "stopped");
+	names("agent-skipped-join");
+	saw("successfully bootstrapped");
+	make_agent();
+	/* Between two failures it runs. Somebody who has just restarted it is no failure. */
+	e.units[BYOH_DOCTOR_AGENT].up_seconds = 5;
+	e.units[BYOH_DOCTOR_AGENT].log = (char *)"byoh-hostagent.service: Main process exited, code=killed, status=15/TERM\n";
+	is_healthy();
+	e.units[BYOH_DOCTOR_AGENT].restarts = 3;
+	names("agent-fails");
 	make_agent();
 	fails(BYOH_DOCTOR_AGENT, "E1121 unable to start manager: listen tcp :8080: bind: address already in use\n");
 	names("agent-port-taken");
@@ -271,6 +284,7 @@ static void what_an_agent_does_is_known(void **state)
 	make_agent();
 	e.node.ca_bundle = "replaced";
 	drift("file", "/etc/ssl/certs/ca-certificates.crt", "different");
+	drift("unit", "byoh-ca-guard.path", "stopped");
 	names("ca-bundle-replaced");
 }
 
