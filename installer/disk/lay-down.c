@@ -244,18 +244,26 @@ static int settle(struct work *work, struct byoh_error *err)
 	return byoh_target_settle(&target, err);
 }
 
-/* The same installer as on any host, with the bundle of the medium. */
+/* The same installer as on any host, with the bundle of the medium, and with whom this run trusts. */
 static int install_release(struct work *work, struct byoh_error *err)
 {
 	const struct byoh_target target = target_of(work, NULL);
+	const struct byoh_options *options = &work->session->options;
 	CLEANUP_FREE char *program = byoh_live_path(work->session->host, BYOH_LIVE_RUN);
+	const char *argv[8 + 2 * BYOH_SESSION_KEYS_MAX] = { program,	"install", "--root", work->target,
+							    "--config", work->input->live->path, "--yes" };
 	struct byoh_error failure = BYOH_ERROR_INIT;
+	size_t count = 7;
 	int r;
 
 	if (!program)
 		return out_of_memory(err);
+	for (size_t i = 0; i < options->key_count; i++) {
+		argv[count++] = "--key";
+		argv[count++] = options->keys[i];
+	}
 	TRY(byoh_target_lend_identity(&target, err));
-	r = RUN(work, LONG_SECONDS, err, program, "install", "--root", work->target, "--config", work->input->live->path, "--yes");
+	r = run_telling(work, argv, NULL, LONG_SECONDS, err);
 	if (byoh_target_take_identity(&target, &failure) < 0 && r == 0) {
 		if (err)
 			*err = failure;

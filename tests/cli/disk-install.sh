@@ -274,4 +274,16 @@ check "but where its id is named" eval 'exits 0 boot && says "byoh: installed " 
 describe byoh-root >"$work/devices.json"
 check "and that only once" eval 'exits 0 boot && says "byoh: installed already: "'
 
+step "a release with two signatures"
+make_keys second
+check "it is signed once more" exits 0 "$BYOH_BUNDLE" sign "$run" --key "$work/second/private.pem" --quiet
+sed -i "/^  reinstall:/d" "$work/mine.yaml"
+{ cat "$work/mine.yaml" && echo 'policy: {threshold: 2}'; } >"$live/run/live/medium/byoh/byoh.yaml"
+describe byoh-unfinished >"$work/devices.json"
+unsaid=$(disk_sum)
+check "nobody says who counts: nothing is written" eval 'exits 3 boot && says "signed by 2 keys" && [ "$(disk_sum)" = "$unsaid" ]'
+check "one of them is too few" eval 'exits 3 boot --key "$work/key/public.pem" && says "policy.threshold" && [ "$(disk_sum)" = "$unsaid" ]'
+check "both are said: installed" exits 0 boot --key "$work/key/public.pem" --key "$work/second/public.pem"
+check "and both are pinned on it" in_system eval '[ "$(ls "$root/etc/byoh/keys.d" | wc -l)" = 2 ]'
+
 exit "$failed"
