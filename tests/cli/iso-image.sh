@@ -1,6 +1,6 @@
 #!/bin/bash
 # What makes the bootable image and what lies in it, as far as it needs neither Debian's archive nor a machine.
-# shellcheck disable=SC2317
+# shellcheck disable=SC2016,SC2317
 set -euo pipefail
 
 if [ "${1:-}" = -h ]; then
@@ -15,10 +15,14 @@ iso=$(cd "$here/../../iso" && pwd)
 # medium    a folder with a list of its files, as a medium has it
 medium() {
 	rm -rf "$work/medium"
-	mkdir -p "$work/medium/live"
+	mkdir -p "$work/medium"/{live,.disk}
 	echo kernel >"$work/medium/live/vmlinuz"
 	echo system >"$work/medium/live/filesystem.squashfs"
-	(cd "$work/medium" && sha256sum live/* >SHA256SUMS)
+	(
+		cd "$work/medium" && sha256sum live/* >SHA256SUMS
+		echo "build-id=$(sha256sum <SHA256SUMS | cut -c1-32)" >.disk/byoh
+		sha256sum .disk/byoh >>SHA256SUMS
+	)
 }
 media_check() { exits "$1" "$iso/live/usr/lib/byoh/media-check" "$work/medium"; }
 
@@ -35,6 +39,25 @@ check "it is named" prints 'media-check: live/vmlinuz is missing'
 medium
 rm "$work/medium/SHA256SUMS"
 check "without a list nothing is called good" media_check 2
+medium
+head -c 200 /dev/zero >"$work/medium/SHA256SUMS"
+check "nor with a list of zeroes" media_check 1
+check "it is named" prints 'media-check: SHA256SUMS or .disk/byoh is damaged'
+for count in 1 2; do
+	medium
+	head -n -$count "$work/medium/SHA256SUMS" >"$work/cut" && cp "$work/cut" "$work/medium/SHA256SUMS"
+	check "nor with one that lacks $count lines" media_check 1
+done
+medium
+truncate -s -1 "$work/medium/SHA256SUMS"
+rm "$work/medium/live/vmlinuz"
+check "a list without its last end of line is read to its end" media_check 1
+medium
+sed -i '1s/./g/' "$work/medium/SHA256SUMS"
+check "a damaged list blames no good file" eval 'media_check 1 && ! prints "vmlinuz is damaged"'
+medium
+rm "$work/medium/.disk/byoh"
+check "and one without its own digest is not believed" media_check 1
 
 # program NAME SECTION TEXT    an object with a section, as boot programs have them; SECTION may be given twice
 program() {
@@ -70,4 +93,14 @@ check "one that says none stops the build" exits 1 "$iso/sbat" "$work/sbat"
 step "how it is called"
 check "without a key it is a mistake" exits 2 "$iso/build" --run x.run --out x.iso
 check "it says which word is missing" says '--key is missing'
+cat >"$work/twice.run" <<-'END'
+	#!/bin/sh
+	printf '  "version": "1"\ned25519 a holds\ned25519 b holds\n'
+END
+chmod +x "$work/twice.run"
+build() { exits "$1" env -u SOURCE_DATE_EPOCH BYOH_CACHE="$work/cache" "$iso/build" --run "$work/twice.run" --unsigned --out "$work/x.iso" "${@:2}"; }
+echo "no key" >"$work/no.pem"
 check "no character of GRUB's language gets into its menu" exits 2 "$iso/build" --run x.run --unsigned --out x.iso --append 'quiet; halt'
+check "who counts of several signers has to be said" eval 'build 1 && says "signed by 2 keys" && says "--trust FILE"'
+check "by public keys" eval 'build 1 --trust "$work/no.pem" && says "not a public key"'
+check "and no image was begun" eval '[ ! -e "$work/cache" ] && ! ls "$work"/.iso.* 2>/dev/null'
