@@ -109,24 +109,37 @@ void byoh_keyring_remove(struct byoh_keyring *keyring, const struct byoh_public_
 		keyring->keys[i] = keyring->keys[--keyring->count];
 }
 
-static bool is_pem_name(const char *name)
+const struct byoh_public_key *byoh_keyring_find_pem(const struct byoh_keyring *keyring, const struct byoh_digest *digest)
+{
+	for (size_t i = 0; i < keyring->count; i++) {
+		CLEANUP_BUFFER struct byoh_buffer pem = {0};
+		struct byoh_digest own;
+
+		if (byoh_public_key_pem(&keyring->keys[i], &pem, NULL) == 0 &&
+		    byoh_digest_of(pem.data, pem.size, &own, NULL) == 0 && byoh_digest_equal(&own, digest))
+			return &keyring->keys[i];
+	}
+	return NULL;
+}
+
+bool byoh_keyring_is_key_name(const char *name)
 {
 	size_t length = strlen(name);
 
 	return length > 4 && name[0] != '.' && strcmp(name + length - 4, ".pem") == 0;
 }
 
-static int take_key_file(struct byoh_keyring *keyring, int directory_fd, const char *directory,
-			 const char *name, bool remove, struct byoh_error *err)
+int byoh_keyring_add_file(struct byoh_keyring *keyring, int root_fd, const char *path, bool remove,
+			  struct byoh_error *err)
 {
 	CLEANUP_BUFFER struct byoh_buffer pem = {0};
 	struct byoh_public_key key;
-	int r = byoh_read_file(directory_fd, name, KEY_FILE_MAX, &pem, err);
+	int r = byoh_read_file(root_fd, path, KEY_FILE_MAX, &pem, err);
 
 	if (r == 0)
-		r = byoh_public_key_parse(byoh_buffer_text(&pem), pem.size, name, &key, err);
+		r = byoh_public_key_parse(byoh_buffer_text(&pem), pem.size, path, &key, err);
 	if (r < 0)
-		return byoh_error_wrap(err, r, "%s", directory);
+		return r;
 	if (remove) {
 		byoh_keyring_remove(keyring, &key);
 		return 0;
@@ -136,6 +149,13 @@ static int take_key_file(struct byoh_keyring *keyring, int directory_fd, const c
 
 int byoh_keyring_add_directory(struct byoh_keyring *keyring, int root_fd, const char *directory,
 			       bool remove, struct byoh_error *err)
+{
+	return byoh_keyring_add_directory_but(keyring, root_fd, directory, remove, NULL, NULL, err);
+}
+
+int byoh_keyring_add_directory_but(struct byoh_keyring *keyring, int root_fd, const char *directory, bool remove,
+				   bool (*skip)(void *context, const char *name), void *context,
+				   struct byoh_error *err)
 {
 	CLEANUP_FD int fd = byoh_open_beneath(root_fd, directory, O_RDONLY | O_DIRECTORY, 0, err);
 	CLEANUP_DIR DIR *dir = NULL;
@@ -151,11 +171,11 @@ int byoh_keyring_add_directory(struct byoh_keyring *keyring, int root_fd, const 
 	if (!dir)
 		return byoh_fail_errno(err, "cannot list %s", directory);
 	while (r == 0 && (errno = 0, entry = readdir(dir)))
-		if (is_pem_name(entry->d_name))
-			r = take_key_file(keyring, fd, directory, entry->d_name, remove, err);
+		if (byoh_keyring_is_key_name(entry->d_name) && !(skip && skip(context, entry->d_name)))
+			r = byoh_keyring_add_file(keyring, fd, entry->d_name, remove, err);
 	if (r == 0 && errno)
 		return byoh_fail_errno(err, "cannot list %s", directory);
-	return r;
+	return r < 0 ? byoh_error_wrap(err, r, "%s", directory) : 0;
 }
 
 int byoh_public_key_parse(const char *pem, size_t size, const char *name, struct byoh_public_key *ret,

@@ -14,6 +14,7 @@
 #include "bundle/base/error.h"
 
 #define BYOH_PUBLIC_KEY_SIZE 32
+#define BYOH_PUBLIC_KEY_PEM_SIZE 113 /* as byoh_public_key_pem, and openssl, write it */
 #define BYOH_SIGNATURE_SIZE 64
 #define BYOH_MESSAGE_PREFIX "byoh-bundle/v1 manifest sha-256\n" /* 32 bytes */
 #define BYOH_MESSAGE_SIZE (32 + BYOH_DIGEST_SIZE)
@@ -38,10 +39,21 @@ bool byoh_keyring_has(const struct byoh_keyring *keyring, const struct byoh_publ
 BYOH_MUST_CHECK int byoh_keyring_add(struct byoh_keyring *keyring, const struct byoh_public_key *key,
 				     struct byoh_error *err);
 void byoh_keyring_remove(struct byoh_keyring *keyring, const struct byoh_public_key *key);
+/* The key whose PEM form (byoh_public_key_pem) has this digest; NULL: none of the keyring. Borrowed. */
+const struct byoh_public_key *byoh_keyring_find_pem(const struct byoh_keyring *keyring, const struct byoh_digest *digest);
 /* Every *.pem below root_fd/directory; a missing directory is empty. remove: takes them away instead. */
 BYOH_MUST_CHECK int byoh_keyring_add_directory(struct byoh_keyring *keyring, int root_fd,
 					       const char *directory, bool remove,
 					       struct byoh_error *err);
+/* The same without those names that skip says yes to. */
+BYOH_MUST_CHECK int byoh_keyring_add_directory_but(struct byoh_keyring *keyring, int root_fd, const char *directory,
+						   bool remove, bool (*skip)(void *context, const char *name),
+						   void *context, struct byoh_error *err);
+/* One file below root_fd. */
+BYOH_MUST_CHECK int byoh_keyring_add_file(struct byoh_keyring *keyring, int root_fd, const char *path, bool remove,
+					  struct byoh_error *err);
+/* Is a file of that name in such a folder a key? */
+bool byoh_keyring_is_key_name(const char *name);
 
 /* A PEM public key (SubjectPublicKeyInfo, Ed25519 and no other). name stands in messages. */
 BYOH_MUST_CHECK int byoh_public_key_parse(const char *pem, size_t size, const char *name,

@@ -15,6 +15,7 @@
 #include "installer/base.h"
 #include "installer/credentials.h"
 #include "installer/discover.h"
+#include "installer/lasting-trust.h"
 #include "installer/log.h"
 #include "installer/media.h"
 #include "installer/net/mirror.h"
@@ -625,6 +626,23 @@ static bool is_installed(const struct byoh_session *session)
 	return is_same_text(session->state->release_id, hex);
 }
 
+/* What is installed or kept here has been taken once: to go back to it is the way out of trouble. */
+static int check_lasting_trust(const struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_lasting_trust input = {
+		.root_fd = session->host->root_fd,
+		.plan = session->plan,
+		.pins = session->pins,
+		.pin_count = session->pin_count,
+		.bundle = session->bundle,
+		.threshold = (unsigned int)session->config->policy.threshold,
+	};
+
+	if (session->looks_only || session->bundle_is_kept || (session->state && is_installed(session)))
+		return 0;
+	return byoh_lasting_trust_check(&input, err);
+}
+
 /* Only root could put it there, so whoever signed it will do. A lost one is no obstacle: the state tells
  * enough to decide by. */
 static const struct byoh_manifest *installed_manifest(struct byoh_session *session)
@@ -712,5 +730,6 @@ int byoh_session_make_plan(struct byoh_session *session, struct byoh_error *err)
 		r = byoh_late_complete(&session->plan_input, session->options.again, session->plan, err);
 	if (r < 0)
 		return r;
-	return session->thorough ? read_host(session, err) : complete_plan(session, err);
+	r = session->thorough ? read_host(session, err) : complete_plan(session, err);
+	return r < 0 ? r : check_lasting_trust(session, err);
 }

@@ -23,6 +23,15 @@ struct byoh_signers {
 	struct byoh_keyring *rings[SOURCES];
 };
 
+int byoh_signers_each_folder(int (*visit)(void *context, const char *folder, bool revokes, struct byoh_error *err),
+			     void *context, struct byoh_error *err)
+{
+	TRY(visit(context, places[HOST].folder, false, err));
+	TRY(visit(context, places[VENDOR].folder, false, err));
+	TRY(visit(context, places[REVOKED].folder, true, err));
+	return visit(context, vendor_revoked, true, err);
+}
+
 int byoh_signers_add_trusted(struct byoh_keyring *keyring, int root_fd, struct byoh_error *err)
 {
 	TRY(byoh_keyring_add_directory(keyring, root_fd, places[HOST].folder, false, err));

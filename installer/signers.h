@@ -16,6 +16,11 @@ BYOH_MUST_CHECK int byoh_signers_add_trusted(struct byoh_keyring *keyring, int r
 BYOH_MUST_CHECK int byoh_signers_remove_revoked(struct byoh_keyring *keyring, int root_fd,
 						struct byoh_error *err);
 
+/* The four folders (without their first "/"), those of revoked keys last. Ends at a failure. */
+BYOH_MUST_CHECK int byoh_signers_each_folder(int (*visit)(void *context, const char *folder, bool revokes,
+							  struct byoh_error *err),
+					     void *context, struct byoh_error *err);
+
 /* Does a file of a release at this path (without its first "/") decide about a key? */
 bool byoh_signers_is_key_file(const char *path);
 

@@ -282,7 +282,12 @@ static int check_keys(const struct build *build, struct byoh_error *err)
 
 	if (build->private_key)
 		TRY(byoh_private_key_public(build->private_key, &signer, err));
-	return byoh_key_files_check(build->tree, build->private_key ? &signer : NULL, err);
+	TRY(byoh_key_files_check(build->tree, build->private_key ? &signer : NULL, err));
+	if (build->private_key && byoh_key_files_leave_out(build->tree, &signer))
+		fprintf(stderr, "byoh-bundle: warning: it takes a key back (/" BYOH_RELEASE_REVOKED ") and does not bring the one "
+				"that signs it (/" BYOH_RELEASE_KEYS "): hosts that have that from an earlier release will refuse "
+				"this one\n");
+	return 0;
 }
 
 /* The publisher names what was published: its signatures have to hold, and nobody has to be trusted. */

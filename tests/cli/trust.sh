@@ -287,6 +287,55 @@ check "nor a configuration that it signed taken" refused 3 "$work/by-hand.run" i
 cp "$work/new.sig" "$work/site.yaml.sig"
 check "but the new one's is" exits 0 "$work/by-hand.run" install --root "$root" --quiet --config "$work/site.yaml"
 
+step "a release that forgets its publisher's key"
+release forgot 2 new
+release half 2 new revoked.d="$work/old/public.pem"
+check "half: build warns" says "warning: it takes a key back"
+release another 2 new keys.d="$work/other/public.pem"
+release whole 2 new keys.d="$work/new/public.pem" revoked.d="$work/old/public.pem"
+check "whole: it has nothing to warn of" eval '! says warning'
+check "a key in another spelling is not packed: hosts know it by its digest" eval 'sed "s/$/\r/" "$work/new/public.pem" >"$work/crlf.pem" &&
+	! release 4.3 3 new keys.d="$work/crlf.pem" && says "as openssl writes it"'
+# on_both    a host that pinned the old key, and has the new one by a release
+on_both() {
+	fresh_host
+	"$work/1.0.run" install --root "$root" --quiet >/dev/null 2>&1
+	"$work/2.0-both.run" install --root "$root" --quiet >/dev/null 2>&1
+	tool status >/dev/null # the next run takes a folder away that is empty
+	before "$root"
+}
+none='after this release the host would trust none of those who signed it'
+on_both
+for kind in forgot half another; do
+	check "$kind: refused, since the next one would be" eval 'refused 3 "$work/$kind.run" install --root "$root" --quiet && says "$none"'
+	check "$kind: plan says so too" eval 'refused 3 "$work/$kind.run" plan --root "$root" --quiet && says "/usr/share/byoh/keys.d"'
+done
+check "the host is well, and takes one that brings it" eval 'exits 0 tool status && exits 0 "$work/whole.run" install --root "$root" --quiet'
+check "again: nothing to do" exits 0 "$work/whole.run" install --root "$root" --quiet
+on_both
+cp "$work/forgot.run" "$work/forgot-both.run" && sign forgot-both.run old >/dev/null
+config 'policy: {threshold: 2}' "$work/two.yaml"
+check "of two that are wanted one is too few" eval 'refused 3 "$work/forgot-both.run" install --root "$root" --quiet --config "$work/two.yaml" &&
+	says "would trust 1 of those who signed it, and 2 are needed"'
+check "of one that is wanted the pinned one will do" exits 0 "$work/forgot-both.run" install --root "$root" --quiet
+on_both
+cp "$work/new/public.pem" "$root/etc/byoh/keys.d/by-hand.pem"
+check "an operator's own file keeps the key" eval 'exits 0 "$work/forgot.run" install --root "$root" --quiet && exits 0 tool status'
+check "rollback to the kept one needs no such thing" eval 'exits 0 "$work/whole.run" install --root "$root" --quiet &&
+	rm "$root/etc/byoh/keys.d/by-hand.pem" && exits 0 tool rollback --yes && exits 0 tool status'
+fresh_host
+exits 0 "$work/1.0.run" install --root "$root" --quiet
+before "$root"
+check "--key is for one run, and asks for nothing behind it" exits 0 "$work/forgot.run" install --root "$root" --quiet --key "$work/new/public.pem"
+fresh_host
+exits 0 "$work/1.0.run" install --root "$root" --quiet
+before "$root"
+check "but not even so a host is left that trusts nobody" eval 'refused 3 "$work/half.run" install --root "$root" --quiet --key "$work/new/public.pem" && says "$none"'
+"$BYOH_BUNDLE" build "$work/spec-4.2/bundle.yaml" --unsigned --stub "$BYOH_INSTALL" --out "$work/itself.run" --level 1 --quiet --cache "$work/cache" >/dev/null
+sign itself.run new >/dev/null
+fresh_host
+check "nor by a first release that takes its own key back" eval 'refused 3 "$work/itself.run" install --root "$root" --quiet && says "$none"'
+
 step "the epoch floor"
 fresh_host
 release 5.0 5 old
