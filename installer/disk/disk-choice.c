@@ -450,6 +450,37 @@ void byoh_disk_choose(const struct byoh_devices *devices, const struct byoh_iso 
 	}
 }
 
+static bool same_or_none(const char *a, const char *b)
+{
+	return (!a && !b) || is_text(a, b);
+}
+
+static void name_disk(const struct byoh_device *disk, char *ret, size_t size)
+{
+	snprintf(ret, size, "/dev/%.60s (%llu bytes, serial %.80s, wwn %.60s, table id %.40s)", disk->name,
+		 (unsigned long long)disk->size, disk->serial ? disk->serial : "-", disk->wwn ? disk->wwn : "-",
+		 disk->table_id ? disk->table_id : "-");
+}
+
+bool byoh_disk_same_choice(const struct byoh_disk_choice *before, const struct byoh_disk_choice *after, char *ret, size_t size)
+{
+	const struct byoh_device *then = before->disk, *now = after->disk;
+	char was[320], is[320];
+
+	ret[0] = '\0';
+	if (after->outcome != BYOH_DISK_CHOSEN || !then || !now) {
+		snprintf(ret, size, "%s", after->sentence);
+		return false;
+	}
+	if (is_text(then->name, now->name) && then->size == now->size && same_or_none(then->serial, now->serial) &&
+	    same_or_none(then->wwn, now->wwn) && same_or_none(then->table_id, now->table_id))
+		return true;
+	name_disk(then, was, sizeof(was));
+	name_disk(now, is, sizeof(is));
+	snprintf(ret, size, "it was %s and is now %s", was, is);
+	return false;
+}
+
 /*
  * The table
  */

@@ -27,6 +27,10 @@ struct byoh_disk_choice {
 /* Borrows from devices. */
 void byoh_disk_choose(const struct byoh_devices *devices, const struct byoh_iso *iso, struct byoh_disk_choice *ret);
 
+/* Of the same machine, read later: is the same disk chosen, by name, serial, WWN, size and table id? Else *ret says what is
+ * different now. Pure. */
+bool byoh_disk_same_choice(const struct byoh_disk_choice *before, const struct byoh_disk_choice *after, char *ret, size_t size);
+
 /* Why a disk is never taken, whatever is written: "the boot medium", "mounted on /srv"...; "" where it may be. */
 void byoh_disk_unfit(const struct byoh_devices *devices, const struct byoh_disk_match *match,
 		     const struct byoh_device *disk, char *ret, size_t size);

@@ -110,7 +110,7 @@ static int take_disk(struct work *work, struct byoh_error *err)
 	if (size != work->input->disk->size)
 		return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ESTALE, "%s is another disk than was chosen: it has %llu bytes", work->disk,
 				 (unsigned long long)size);
-	return 0;
+	return work->input->look_again(work->input->context, err); /* while nobody else can have it */
 }
 
 static bool is_block(const char *path)

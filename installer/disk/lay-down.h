@@ -14,6 +14,9 @@ struct byoh_lay_down {
 	struct byoh_session *session;
 	const struct byoh_device *disk;
 	const struct byoh_live_config *live;
+	/* Asked when the medium has been read, which takes minutes: is disk still the one to take? */
+	int (*look_again)(void *context, struct byoh_error *err);
+	void *context;
 };
 
 /* Progress is told; *ret_id (40 bytes) is the new installation's. */

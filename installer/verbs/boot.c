@@ -41,16 +41,16 @@ static void release_boot(struct boot *boot)
  * Looking
  */
 
-static int read_devices(struct boot *boot, struct byoh_error *err)
+static int read_devices(const struct boot *boot, struct byoh_devices *ret, struct byoh_error *err)
 {
 	const struct byoh_session *session = boot->session;
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	const char *file = session->options.devices;
 
 	if (!file)
-		return byoh_devices_read(session->host->root_fd, &boot->devices, err);
+		return byoh_devices_read(session->host->root_fd, ret, err);
 	TRY(byoh_read_named_file(file, BYOH_DEVICES_SIZE_MAX, &text, err));
-	return byoh_devices_parse(byoh_buffer_text(&text), text.size, file, &boot->devices, err);
+	return byoh_devices_parse(byoh_buffer_text(&text), text.size, file, ret, err);
 }
 
 static void tell_lines(const struct byoh_session *session, char *text)
@@ -133,7 +133,7 @@ static int look(struct boot *boot, struct byoh_error *err)
 	tell_machine(boot);
 	if (r < 0)
 		err = NULL; /* the first one counts */
-	if (read_devices(boot, err) < 0 || tell_disks(boot, err) < 0)
+	if (read_devices(boot, &boot->devices, err) < 0 || tell_disks(boot, err) < 0)
 		return r < 0 ? r : -EIO;
 	return r < 0 ? r : tell_choice(boot, err);
 }
@@ -202,10 +202,27 @@ static int say_next(const struct boot *boot, struct byoh_error *err)
 	return byoh_write_file(root_fd, NEXT, word, strlen(word), 0644, err);
 }
 
+/* A disk may have dropped off meanwhile and another one have its name, or one have come that raises a doubt. */
+static int look_again(void *context, struct byoh_error *err)
+{
+	const struct boot *boot = context;
+	CLEANUP_DEVICES struct byoh_devices devices = { 0 };
+	struct byoh_disk_choice choice;
+	char why[800];
+
+	TRY(read_devices(boot, &devices, err));
+	byoh_disk_choose(&devices, iso_of(boot), &choice);
+	if (byoh_disk_same_choice(&boot->choice, &choice, why, sizeof(why)))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_PREFLIGHT, ESTALE,
+			 "the disks are not the same any more as when one was chosen: %s; once all of them are there to stay, start "
+			 "again", why);
+}
+
 static int install(struct boot *boot, struct byoh_error *err)
 {
-	const struct byoh_lay_down work = { .session = boot->session, .disk = boot->choice.disk,
-					    .live = &boot->live };
+	const struct byoh_lay_down work = { .session = boot->session, .disk = boot->choice.disk, .live = &boot->live,
+					    .look_again = look_again, .context = boot };
 	char id[40];
 
 	if (boot->choice.outcome == BYOH_DISK_INSTALLED) {

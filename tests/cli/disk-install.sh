@@ -192,6 +192,24 @@ sed -i 's/"size": [0-9]*/"size": 99999999999/' "$work/devices.json"
 check "a disk that is not the one that was described" eval 'exits 4 boot && says "another disk than was chosen" && [ "$(disk_sum)" = "$before_any" ]'
 describe >"$work/devices.json"
 
+# later DESCRIPTION    the disks when the medium has been checked
+later() {
+	printf '%s\n' "$1" >"$work/later.json"
+	describe >"$work/devices.json"
+	program media-check "cp $work/later.json $work/devices.json"
+}
+now=$(describe)
+other=${now/\"$disk\"/\"other\"}
+later "${now%]}, ${other#[}"
+check "a second disk that matches, while the medium was checked" eval \
+	'exits 4 boot && says "byoh: disk /dev/$disk" && says "taking the disk: the disks are not the same any more" && says "several disks are what iso.disk says" && says "nothing was written" && [ "$(disk_sum)" = "$before_any" ]'
+later "${now%]}"', {"name": "late", "kind": "disk", "size": 9, "tableId": "AA"}, {"name": "late3", "kind": "partition", "parent": "late", "partLabel": "byoh-root"}]'
+check "an installation that comes late" eval 'exits 4 boot && says "/dev/late holds the installation AA" && [ "$(disk_sum)" = "$before_any" ]'
+later "${now/\"blank\"/\"wwn\": \"0x9\", \"blank\"}"
+check "another disk of that name" eval 'exits 4 boot && says "wwn -, table id -) and is now /dev/$disk" && says "wwn 0x9" && [ "$(disk_sum)" = "$before_any" ]'
+good_programs
+describe >"$work/devices.json"
+
 mv "$live/run/live/medium/byoh/site.img" "$work/site.img"
 { cat "$work/mine.yaml" && echo 'policy: {requireConfigSignature: true}'; } >"$live/run/live/medium/byoh/byoh.yaml"
 check "a configuration that has to be signed and is not" eval \

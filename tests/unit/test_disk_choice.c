@@ -177,6 +177,51 @@ static void each_situation_ends_as_it_should(void **state)
 	assert_true(all);
 }
 
+static void a_second_look_has_to_find_the_same_disk(void **state)
+{
+	static const struct {
+		const char *devices, *why; /* later; NULL: nothing is different */
+	} later[] = {
+		{ SDA, NULL },
+		{ SDA ", " STICK, NULL },
+		{ SDA ", " SDB, "several disks" },
+		{ "", "no disk of this machine" },
+		{ SDA ", {name: sdb, kind: disk, size: 480103981056, tableType: gpt, tableId: CC-DD}, {name: sdb3, kind: partition, "
+		  "parent: sdb, partLabel: byoh-root}", "installed already: /dev/sdb" },
+		{ SDA ", {name: sda1, kind: partition, parent: sda, mounts: [/srv]}", "in use" },
+		{ "{name: sda, kind: disk, size: 480103981056, blank: true, model: Samsung_SSD, serial: S2, wwn: "
+		  "\"0x5002538e00000001\"}", "and is now /dev/sda (480103981056 bytes, serial S2" },
+		{ "{name: sda, kind: disk, size: 480103981056, blank: true, model: Samsung_SSD, wwn: \"0x5002538e00000001\"}",
+		  "serial S1, wwn 0x5002538e00000001, table id -) and is now" },
+		{ "{name: sda, kind: disk, size: 480103981056, blank: true, model: Samsung_SSD, serial: S1, wwn: \"0x7\"}", "wwn 0x7" },
+		{ "{name: sdc, kind: disk, size: 480103981056, blank: true, model: Samsung_SSD, serial: S1, wwn: "
+		  "\"0x5002538e00000001\"}", "is now /dev/sdc" },
+		{ "{name: sda, kind: disk, size: 480103981057, blank: true, model: Samsung_SSD, serial: S1, wwn: "
+		  "\"0x5002538e00000001\"}", "is now /dev/sda (480103981057 bytes" },
+		{ "{name: sda, kind: disk, size: 480103981056, model: Samsung_SSD, serial: S1, wwn: \"0x5002538e00000001\", "
+		  "tableType: gpt, tableId: EE-FF}", "table id EE-FF" },
+	};
+	CLEANUP_CONFIG struct byoh_config *config = config_of("disk: {model: Samsung_SSD}, wipe: \"0x5002538e00000001\"");
+	CLEANUP_DEVICES struct byoh_devices first = { 0 };
+	struct byoh_disk_choice before;
+
+	(void)state;
+	describe(SDA, &first);
+	byoh_disk_choose(&first, &config->iso, &before);
+	assert_int_equal(before.outcome, BYOH_DISK_CHOSEN);
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		CLEANUP_DEVICES struct byoh_devices devices = { 0 };
+		struct byoh_disk_choice after;
+		char why[800];
+
+		describe(later[i].devices, &devices);
+		byoh_disk_choose(&devices, &config->iso, &after);
+		assert_int_equal(byoh_disk_same_choice(&before, &after, why, sizeof(why)), !later[i].why);
+		if (later[i].why ? !strstr(why, later[i].why) : *why)
+			fail_msg("row %zu: \"%s\"", i, why);
+	}
+}
+
 static void what_is_ours_is_told_apart(void **state)
 {
 	CLEANUP_CONFIG struct byoh_config *config = config_of("disk: {serial: S1}");
@@ -403,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_situation_ends_as_it_should),
+		cmocka_unit_test(a_second_look_has_to_find_the_same_disk),
 		cmocka_unit_test(what_is_ours_is_told_apart),
 		cmocka_unit_test(the_table_tells_all),
 		cmocka_unit_test(a_description_survives_json),
