@@ -14,6 +14,7 @@
 #include "installer/disk/lay-down.h"
 #include "installer/disk/layout.h"
 #include "installer/disk/live.h"
+#include "installer/disk/quiet.h"
 #include "installer/host-internal.h"
 #include "installer/log.h"
 #include "installer/report.h"
@@ -35,6 +36,56 @@ static void release_boot(struct boot *boot)
 {
 	byoh_live_config_release(&boot->live);
 	byoh_devices_release(&boot->devices);
+}
+
+/*
+ * Waiting
+ */
+
+static uint64_t now(void *context)
+{
+	struct timespec time;
+
+	(void)context;
+	clock_gettime(CLOCK_BOOTTIME, &time);
+	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+static bool look_at_devices(void *context, uint64_t *ret)
+{
+	const struct byoh_session *session = context;
+
+	return byoh_quiet_look(session->host->root_fd, ret);
+}
+
+static bool rest(void *context)
+{
+	const struct timespec pause = { .tv_nsec = 500000000 };
+	const struct byoh_session *session = context;
+
+	nanosleep(&pause, NULL);
+	return !session->cancel || !atomic_load(session->cancel);
+}
+
+/* Before the configuration is looked for, which may be on a stick that is slow to appear. */
+static int await_devices(struct byoh_session *session, struct byoh_error *err)
+{
+	const struct byoh_quiet_world world = { now, look_at_devices, rest, session };
+
+	if (!session->host->live || !byoh_host_exists(session->host->root_fd, "/sys/class/block"))
+		return 0;
+	byoh_report_line(session, "byoh: waiting until no disk and no stick appears for %d s, %d s at most", BYOH_QUIET_FOR_MS / 1000,
+			 BYOH_QUIET_LONGEST_MS / 1000);
+	switch (byoh_quiet_await(&world)) {
+	case BYOH_QUIET_CANCELLED:
+		return byoh_fail(err, BYOH_ERROR_INTERRUPTED, EINTR, "interrupted");
+	case BYOH_QUIET_NEVER:
+		byoh_report_warning("disks or sticks still come and go; what is there now counts");
+		break;
+	case BYOH_QUIET:
+		break;
+	}
+	return 0;
 }
 
 /*
@@ -287,6 +338,7 @@ static int run(struct byoh_session *session, struct byoh_error *err)
 	TRY(check_place(session, err));
 	byoh_log_begin(session->host->root_fd, session->verb);
 	byoh_lay_down_clear(session->host);
+	TRY(await_devices(session, err));
 	TRY(look(&boot, err));
 	installs = !boot.looks_only && iso_of(&boot)->mode == BYOH_ISO_INSTALL;
 	byoh_report_line(session, "byoh: mode %s", installs ? "install" : "inspect");

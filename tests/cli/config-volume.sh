@@ -152,6 +152,20 @@ else
 		[ ! -e "$jail/run/byoh-config" ] && ! compgen -G "$jail/run/byoh-stick-*" >/dev/null'
 	rm "$jail/proc/cmdline"
 	check "boot: without that it does" eval 'exits 2 in_jail /plain.run boot && says "has no byoh.yaml"'
+	unplug
+	mkdir -p "$jail/sys/class/block/sda"
+	late() { # the stick appears when the verb has said that it waits
+		local _
+		for _ in {1..100}; do
+			! grep -qs "byoh: waiting until no disk" "$work/err" || break
+			sleep 0.1
+		done
+		sleep 1 # a look of the verb's lies between
+		plug good
+	}
+	check "boot: a volume that comes late is waited for" eval \
+		'{ late & exits 0 in_jail /plain.run boot; wait $!; } && says "byoh: configuration from byoh.yaml of the volume BYOHCFG"'
+	losetup -j "$work/good.img" -O NAME -n | while read -r each; do losetup -d "$each"; done
 fi
 
 exit "$failed"
