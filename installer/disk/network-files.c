@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "installer/disk/network-files.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/config-syntax.h"
+#include "installer/host-internal.h"
 
 #define PREFIX BYOH_NETWORK_FOLDER "/10-byoh-"
 #define HEAD "# Written by byoh-install from iso.network of its configuration.\n"
@@ -188,6 +190,49 @@ static int put_link(const struct out *out, size_t number, const struct byoh_iso_
 	TRY(add_match(&text, id_of(link), err));
 	TRY(add_network(out->iso, link, &text, err));
 	return put_numbered(out, number, 0, "network", &text, err);
+}
+
+static bool is_named(const struct byoh_iso *iso, const char *address)
+{
+	for (size_t i = 0; i < iso->link_count; i++) {
+		const struct byoh_iso_link *link = &iso->links[i];
+
+		if ((link->mac && strcmp(link->mac, address) == 0) || (link->vlan_link && strcmp(link->vlan_link, address) == 0))
+			return true;
+		for (size_t j = 0; j < link->bond_members.count; j++)
+			if (strcmp(link->bond_members.items[j], address) == 0)
+				return true;
+	}
+	return false;
+}
+
+static int check_port(int root_fd, const struct byoh_iso *iso, const char *name, struct byoh_error *err)
+{
+	CLEANUP_FREE char *address = NULL;
+	char path[128];
+
+	if (!name || byoh_is_mac(name))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/net/%.60s/address", name);
+	address = byoh_host_word(root_fd, path);
+	if (!address || !is_named(iso, address))
+		return 0;
+	return byoh_fail(err, BYOH_ERROR_CONFIG, EEXIST,
+			 "iso.network: the port %s stands here by its name and by its address %s; write the same of both everywhere",
+			 name, address);
+}
+
+int byoh_network_check_ports(int root_fd, const struct byoh_iso *iso, struct byoh_error *err)
+{
+	for (size_t i = 0; i < iso->link_count; i++) {
+		const struct byoh_iso_link *link = &iso->links[i];
+
+		TRY(check_port(root_fd, iso, link->name, err));
+		TRY(check_port(root_fd, iso, link->vlan_link, err));
+		for (size_t j = 0; j < link->bond_members.count; j++)
+			TRY(check_port(root_fd, iso, link->bond_members.items[j], err));
+	}
+	return 0;
 }
 
 /* Bridges and veths of pods are Ethernet too, and of a kind. */

@@ -14,6 +14,7 @@
 #include "installer/disk/lay-down.h"
 #include "installer/disk/layout.h"
 #include "installer/disk/live.h"
+#include "installer/disk/network-files.h"
 #include "installer/disk/quiet.h"
 #include "installer/host-internal.h"
 #include "installer/log.h"
@@ -186,6 +187,8 @@ static int look(struct boot *boot, struct byoh_error *err)
 		err = NULL; /* the first one counts */
 	if (read_devices(boot, &boot->devices, err) < 0 || tell_disks(boot, err) < 0)
 		return r < 0 ? r : -EIO;
+	if (r == 0)
+		r = byoh_network_check_ports(session->host->root_fd, iso_of(boot), err);
 	return r < 0 ? r : tell_choice(boot, err);
 }
 

@@ -192,6 +192,18 @@ sed -i 's/"size": [0-9]*/"size": 99999999999/' "$work/devices.json"
 check "a disk that is not the one that was described" eval 'exits 4 boot && says "another disk than was chosen" && [ "$(disk_sum)" = "$before_any" ]'
 describe >"$work/devices.json"
 
+mv "$live/run/live/medium/byoh/site.img" "$work/site.img"
+config 'mode: install' 'disk: {serial: L1, minSize: 2G}' 'network: {links: [{name: eth0, dhcp: true}, {name: site, vlan: {id: 7, link: "52:54:00:00:00:01"}}]}'
+mkdir -p "$live/sys/class/net/eth0"
+echo 52:54:00:00:00:01 >"$live/sys/class/net/eth0/address"
+check "a port that is named in two ways" eval \
+	'exits 2 boot && says "the port eth0 stands here by its name and by its address 52:54:00:00:00:01" && [ "$(disk_sum)" = "$before_any" ]'
+echo 52:54:00:00:00:02 >"$live/sys/class/net/eth0/address"
+check "two ports, each named in its way" exits 0 boot inspect
+rm -r "$live/sys"
+rm "$live/run/live/medium/byoh/byoh.yaml"
+mv "$work/site.img" "$live/run/live/medium/byoh/site.img"
+
 # later DESCRIPTION    the disks when the medium has been checked
 later() {
 	printf '%s\n' "$1" >"$work/later.json"

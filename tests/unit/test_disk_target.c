@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,38 @@ static void links_become_files(void **state)
 	assert_network("iso: {network: {links: [{name: a, vlan: {id: 2, link: eth1}}, {name: b, vlan: {id: 3, link: eth1}}]}}\n",
 		       (const char *const[]){ "== /etc/systemd/network/10-byoh-00-01.network\n",
 					      "LinkLocalAddressing=no\nIPv6AcceptRA=no\nVLAN=a\nVLAN=b\n", NULL });
+}
+
+static void a_port_has_one_name(void **state)
+{
+	static const struct {
+		const char *links, *port; /* that is named in two ways */
+	} rows[] = {
+		{ "{name: eth0, dhcp: true}, {mac: \"52:54:00:00:00:01\"}", "eth0" },
+		{ "{name: eth0}, {name: v, vlan: {id: 7, link: \"52:54:00:00:00:01\"}}", "eth0" },
+		{ "{mac: \"52-54-00-00-00-02\"}, {name: v, vlan: {id: 7, link: eth1}}", "eth1" },
+		{ "{name: b, bond: {members: [eth0, \"52:54:00:00:00:01\"]}}", "eth0" },
+		{ "{name: v, vlan: {id: 7, link: eth0}}, {name: b, bond: {members: [eth1, \"52:54:00:00:00:01\"]}}", "eth0" },
+		{ "{name: eth0}, {mac: \"52:54:00:00:00:02\"}, {name: v, vlan: {id: 7, link: eth0}}", NULL },
+		{ "{mac: \"52:54:00:00:00:01\"}, {name: v, vlan: {id: 7, link: \"52:54:00:00:00:01\"}}", NULL },
+		{ "{name: eth9}, {mac: \"52:54:00:00:00:01\"}", NULL },
+	};
+	const struct test_root *root = *state;
+
+	test_root_put(root, "/sys/class/net/eth0/address", "52:54:00:00:00:01\n", 0644);
+	test_root_put(root, "/sys/class/net/eth1/address", "52:54:00:00:00:02\n", 0644);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct byoh_error err = BYOH_ERROR_INIT;
+		char text[400], expected[64];
+
+		snprintf(text, sizeof(text), "iso: {network: {links: [%s]}}\n", rows[i].links);
+		CLEANUP_CONFIG struct byoh_config *config = config_of(text);
+
+		assert_int_equal(byoh_network_check_ports(root->fd, &config->iso, &err), rows[i].port ? -EEXIST : 0);
+		snprintf(expected, sizeof(expected), "the port %s stands here", rows[i].port ? rows[i].port : "");
+		if (rows[i].port && !strstr(err.message, expected))
+			fail_msg("row %zu: %s", i, err.message);
+	}
 }
 
 static void servers_of_names(void **state)
@@ -258,6 +291,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_become_files),
+		cmocka_unit_test_setup_teardown(a_port_has_one_name, test_root_set_up, test_root_tear_down),
 		cmocka_unit_test(servers_of_names),
 		cmocka_unit_test(accounts_are_added),
 		cmocka_unit_test_setup_teardown(a_system_becomes_its_own, test_root_set_up, test_root_tear_down),
