@@ -40,7 +40,7 @@ struct byoh_mirror {
 	uint32_t left;	   /* bytes of the DATA record that has begun */
 	uint64_t position; /* of the next byte that comes */
 	uint64_t best;	   /* the furthest there was: tries count while it stands still */
-	uint64_t whole;	   /* by the first answer; BYOH_READER_SIZE_UNKNOWN: it did not say */
+	uint64_t whole;	   /* by the first answer that said it; BYOH_READER_SIZE_UNKNOWN: none has */
 	bool answered;
 	unsigned int tries;
 	char reason[TEXT_MAX]; /* why the last connection ended */
@@ -272,13 +272,16 @@ static int wait_and_retry(struct byoh_mirror *mirror, struct byoh_error *err)
 	return begin_connection(mirror, err);
 }
 
+/* An answer need not tell the length of the whole: chunked, or a range of "*". */
 static int take_head(struct byoh_mirror *mirror, uint64_t whole, struct byoh_error *err)
 {
-	if (mirror->answered && mirror->whole != whole)
+	mirror->answered = true;
+	if (whole == UINT64_MAX)
+		return 0;
+	if (mirror->whole != BYOH_READER_SIZE_UNKNOWN && mirror->whole != whole)
 		return byoh_fail(err, BYOH_ERROR_FORMAT, ESTALE,
 				 "the file on the mirror was exchanged while it was read: it had %llu bytes and has %llu",
 				 (unsigned long long)mirror->whole, (unsigned long long)whole);
-	mirror->answered = true;
 	mirror->whole = whole;
 	return 0;
 }

@@ -19,6 +19,8 @@
  *   /twiceplain/FILE  the same without ranges
  *   /other/FILE     the same, and every answer but the first is of other bytes
  *   /exchanged/FILE  the same as /twice, and every answer but the first says another length of the whole
+ *   /latelength/FILE  the same as /twice, and the first answer is chunked: only the others tell the length of the whole
+ *   /star/FILE      the same as /twice, and only the first answer tells it: the others say "*"
  *   /longer/FILE    with a byte behind its end
  *   /shorter/FILE   without its last byte
  *   /stuck/FILE     nothing behind the first 700,000 bytes, ever
@@ -149,7 +151,7 @@ static char *load(const char *name, size_t *ret_size)
 }
 
 enum how { RANGES = 1, CUT = 2, WRONG = 4, SHIFTED = 8, TWICE = 16, OTHER = 32, EXCHANGED = 64, LONGER = 128,
-	   SHORTER = 256, STUCK = 512 };
+	   SHORTER = 256, STUCK = 512, CHUNKED = 1024, STAR = 2048 };
 
 #define PIECE 700000
 
@@ -166,9 +168,26 @@ static int count_answers(const char *name)
 	return n;
 }
 
+static void send_head(const struct request *request, int how, size_t from, size_t size, size_t whole)
+{
+	char total[32] = "*";
+
+	if (!(how & STAR))
+		snprintf(total, sizeof(total), "%zu", whole);
+	if (how & RANGES)
+		send_text(request->fd, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%zu/%s\r\n",
+			  how & SHIFTED ? from + 1 : from, size - 1, total);
+	else
+		send_text(request->fd, "HTTP/1.1 200 OK\r\n");
+	if (how & CHUNKED) /* one chunk, which breaks off */
+		send_text(request->fd, "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%zx\r\n", size);
+	else
+		send_text(request->fd, "Content-Length: %zu\r\nConnection: close\r\n\r\n", size - from);
+}
+
 static void send_file(const struct request *request, const char *name, int how)
 {
-	size_t size = 0, from = 0, claimed, sent;
+	size_t size = 0, from = 0, sent;
 	char *bytes = load(name, &size);
 	int before = bytes && (how & TWICE) ? count_answers(name) : 0;
 	bool ranged = (how & RANGES) && strncmp(request->range, "bytes=", 6) == 0;
@@ -187,16 +206,8 @@ static void send_file(const struct request *request, const char *name, int how)
 		from = strtoul(request->range + 6, NULL, 10);
 	if (ranged && from >= size)
 		send_empty(request->fd, "416 Range Not Satisfiable", "");
-	claimed = from;
-	if (ranged && (how & SHIFTED))
-		claimed = from + 1;
-	if (ranged)
-		send_text(request->fd,
-			  "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %zu-%zu/%zu\r\n",
-			  claimed, size - 1, (how & EXCHANGED) && before ? size + 1 : size);
-	else
-		send_text(request->fd, "HTTP/1.1 200 OK\r\n");
-	send_text(request->fd, "Content-Length: %zu\r\nConnection: close\r\n\r\n", size - from);
+	send_head(request, ranged ? how & ~CHUNKED : how & ~RANGES, from, size,
+		  (how & EXCHANGED) && before ? size + 1 : size);
 	sent = how & CUT ? (size - from) / 2 : size - from;
 	/* The last bytes come at last, or a file that is halved each time would never end. */
 	if ((how & CUT) && (how & RANGES) && size - from < 200000)
@@ -255,6 +266,7 @@ static void answer(const struct request *request)
 		{ "/twice/", RANGES | TWICE }, { "/twiceplain/", TWICE },
 		{ "/other/", RANGES | TWICE | OTHER }, { "/exchanged/", RANGES | TWICE | EXCHANGED },
 		{ "/longer/", RANGES | LONGER }, { "/shorter/", RANGES | SHORTER },
+		{ "/latelength/", RANGES | TWICE | CHUNKED }, { "/star/", RANGES | TWICE | STAR },
 		{ "/stuck/", RANGES | STUCK },
 	};
 	char header[1200];

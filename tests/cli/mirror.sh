@@ -54,7 +54,7 @@ check "again: nothing to do" install_from 0 --from "$mirror/ranges/p.bundle"
 check "it says so" says "nothing to do"
 
 step "cut connections"
-for way in twice twiceplain; do
+for way in latelength star twice twiceplain; do
 	forget
 	fresh_host
 	check "install over a connection that is cut twice ($way)" install_from 0 --from "$mirror/$way/p.bundle"
