@@ -15,7 +15,7 @@
 
 enum byoh_mirror_record_type {
 	BYOH_MIRROR_HEAD = 1, /* number: length of the whole, or UINT64_MAX */
-	BYOH_MIRROR_DATA,     /* size bytes follow */
+	BYOH_MIRROR_DATA,     /* size bytes follow; none: it is passing over what came before, and is well */
 	BYOH_MIRROR_END,      /* all that the server had */
 	BYOH_MIRROR_FAILURE,  /* size bytes of text follow; number: enum byoh_mirror_failure */
 };

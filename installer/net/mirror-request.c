@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
@@ -22,6 +23,7 @@ struct transfer {
 	CURL *easy;
 	struct curl_slist *resolve;
 	uint64_t pass_over; /* bytes of a whole answer that have come before */
+	time_t told;	    /* when the caller was last told that such bytes come */
 	bool began;	    /* the answer is the one that was asked for, and its bytes are coming */
 	bool closed;	    /* nobody takes the records any more */
 	uint64_t range_start, range_whole;
@@ -106,6 +108,18 @@ static bool begin(struct transfer *transfer)
 	return !transfer->closed;
 }
 
+/* To the caller, who gets none of the bytes that are passed over, it would be a silent server. */
+static int tell_passing(struct transfer *transfer)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == transfer->told)
+		return 0;
+	transfer->told = now.tv_sec;
+	return send_record(transfer, BYOH_MIRROR_DATA, 0, "", 0);
+}
+
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct transfer *transfer = context;
@@ -117,6 +131,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	transfer->pass_over -= passed;
 	if (passed < length)
 		transfer->closed = send_record(transfer, BYOH_MIRROR_DATA, 0, bytes + passed, length - passed) < 0;
+	else
+		transfer->closed = tell_passing(transfer) < 0;
 	return transfer->closed ? 0 : length;
 }
 
