@@ -106,10 +106,14 @@ bool byoh_connect_only(CURL *easy, const struct byoh_target *target, int *fd, st
 {
 	CLEANUP_FREE char *resolve = NULL;
 
-	if (asprintf(&resolve, "%s:%s:127.0.0.1", target->host, target->port) < 0)
-		return false;
-	*ret_resolve = curl_slist_append(NULL, resolve);
-	curl_easy_setopt(easy, CURLOPT_RESOLVE, *ret_resolve);
+	*ret_resolve = NULL;
+	/* An address of IPv6 is no name: curl looks for none, and cannot read one there. */
+	if (!strchr(target->host, ':')) {
+		if (asprintf(&resolve, "%s:%s:127.0.0.1", target->host, target->port) < 0)
+			return false;
+		*ret_resolve = curl_slist_append(NULL, resolve);
+		curl_easy_setopt(easy, CURLOPT_RESOLVE, *ret_resolve);
+	}
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, give_socket);

@@ -117,7 +117,20 @@ struct byoh_buffer test_identity_pem(const struct test_identity *id)
 	return text_of(out);
 }
 
-static int listen_on_loopback(uint16_t *ret_port)
+static int listen_on_v6(uint16_t *ret_port)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		_exit(CANNOT);
+	CHECK(!listen(fd, 8) && !getsockname(fd, (struct sockaddr *)&at, &size));
+	*ret_port = ntohs(at.sin6_port);
+	return fd;
+}
+
+static int listen_on_v4(uint16_t *ret_port)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof(at);
@@ -194,13 +207,13 @@ void test_server_begin(struct test_server *server)
 	int listener;
 
 	enter_pretended_host();
-	listener = listen_on_loopback(&port);
+	listener = server->v6 ? listen_on_v6(&port) : listen_on_v4(&port);
 	server->pid = fork();
 	CHECK(server->pid >= 0);
 	if (server->pid == 0)
 		serve(server, listener);
 	close(listener);
-	snprintf(server->url, sizeof(server->url), "https://127.0.0.1:%u", port);
+	snprintf(server->url, sizeof(server->url), "https://%s:%u", server->v6 ? "[::1]" : "127.0.0.1", port);
 	/* A proxy that is not there would be an error. */
 	setenv("https_proxy", "http://127.0.0.1:1", 1);
 	setenv("all_proxy", "http://127.0.0.1:1", 1);

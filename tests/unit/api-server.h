@@ -50,6 +50,7 @@ struct test_server {
 	void (*answer)(const struct test_server *server, unsigned int count, SSL *tls, const char *request);
 	const struct test_identity *id, *other;
 	const void *context;
+	bool v6; /* at ::1; the test is skipped where there is none */
 	/* What begin fills in. */
 	char url[64];
 	pid_t pid;

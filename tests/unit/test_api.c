@@ -66,26 +66,32 @@ static const struct row {
 	const char *answer, *version, *words;
 	int result;
 	bool strange; /* another CA than the configured one */
+	bool v6;
 } rows[] = {
-	{ "HTTP/1.1 200 OK\r\n\r\n{\"major\": \"1\", \"minor\": \"34\", \"gitVersion\": \"v1.34.1\"}", "v1.34.1",
-	  NULL, 0, false },
+	{ "HTTP/1.1 200 OK\r\n\r\n{\"gitVersion\": \"v1.34.1\"}", "v1.34.1", NULL, 0, false, true },
 	{ "HTTP/1.1 200 OK\r\n\r\n{\"gitVersion\": \"v1.34.1\"}", NULL, "does not prove itself", -EKEYREJECTED,
-	  true },
-	{ "HTTP/1.1 401 Unauthorized\r\n\r\n{}", NULL, "401", -EACCES, false },
-	{ "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/\r\n\r\n", NULL, "302", -EACCES, false },
-	{ "HTTP/1.1 200 OK\r\n\r\n{\"gitVersion\": \"v1 ; rm\"}", NULL, "no version", -EPROTO, false },
-	{ "HTTP/1.1 200 OK\r\n\r\n{\"git", NULL, "", -EINVAL, false },
-	{ "no HTTP at all", NULL, "", -EPROTO, false },
+	  true, true },
+	{ "HTTP/1.1 200 OK\r\n\r\n{\"major\": \"1\", \"minor\": \"34\", \"gitVersion\": \"v1.34.1\"}", "v1.34.1",
+	  NULL, 0, false, false },
+	{ "HTTP/1.1 200 OK\r\n\r\n{\"gitVersion\": \"v1.34.1\"}", NULL, "does not prove itself", -EKEYREJECTED,
+	  true, false },
+	{ "HTTP/1.1 401 Unauthorized\r\n\r\n{}", NULL, "401", -EACCES, false, false },
+	{ "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/\r\n\r\n", NULL, "302", -EACCES, false, false },
+	{ "HTTP/1.1 200 OK\r\n\r\n{\"gitVersion\": \"v1 ; rm\"}", NULL, "no version", -EPROTO, false, false },
+	{ "HTTP/1.1 200 OK\r\n\r\n{\"git", NULL, "", -EINVAL, false, false },
+	{ "no HTTP at all", NULL, "", -EPROTO, false, false },
 };
 
 static const struct row *row;
 
 static void ask(void)
 {
-	struct test_identity id = test_identity_make(&test_validity_usual), other = test_identity_make(&test_validity_usual);
+	const struct test_validity validity = { row->v6 ? "IP:::1" : "IP:127.0.0.1", -3600, 3600 };
+	struct test_identity id = test_identity_make(&validity), other = test_identity_make(&validity);
 	struct byoh_buffer ca = test_identity_pem(row->strange ? &other : &id);
-	struct test_server server = begin(&id, row->answer);
+	struct test_server server = { .answer = answer, .id = &id, .context = row->answer, .v6 = row->v6 };
 
+	test_server_begin(&server);
 	for (int i = 0; i < 2; i++) {
 		CLEANUP_BUFFER struct byoh_buffer version = { 0 };
 		struct byoh_error err = BYOH_ERROR_INIT;
