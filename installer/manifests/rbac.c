@@ -91,6 +91,22 @@ static void put_kubeadm(struct byoh_object_file *file)
 	put_binding(file, "ClusterRoleBinding", NULL, "ClusterRole", &binding);
 }
 
+/* Clusters that kubeadm made have the same under another name. */
+static void put_discovery(struct byoh_object_file *file)
+{
+	static const struct binding binding = {
+		"Hosts that know the cluster's CA by its pin read its cluster-info before they are anybody; the "
+		"token's signature on it, and the pin, say whether it is true.",
+		"byoh:cluster-info",
+		"byoh:cluster-info",
+		"system:unauthenticated",
+	};
+
+	put_role(file, "Role", binding.role, "kube-public", "configmaps", "get");
+	byoh_object_put(file, "  resourceNames: [cluster-info]\n");
+	put_binding(file, "RoleBinding", "kube-public", "Role", &binding);
+}
+
 /* The provider lets every host read every Secret of the cluster. This is what an agent needs of that.
  */
 static void put_secret_reader(const struct byoh_manifests_input *input, struct byoh_object_file *file)
@@ -126,6 +142,8 @@ void byoh_manifests_rbac(const struct byoh_manifests_input *input, struct byoh_m
 	const struct byoh_config *config = input->config;
 	struct byoh_object_file *file = byoh_manifests_add(ret, "20-rbac.yaml", 0644);
 
+	if (config->cluster.ca_pin)
+		put_discovery(file);
 	if (byoh_manifests_claim(input)) {
 		put_bindings(file, for_agents, ARRAY_SIZE(for_agents));
 		put_secret_reader(input, file);

@@ -76,7 +76,12 @@ static const char *token_group(const struct byoh_manifests_input *input)
 	return byoh_manifests_claim(input) ? BYOH_GROUP_BYOH : BYOH_GROUP_KUBEADM;
 }
 
-/* Signing is for discovery, which nobody but kubeadm does. */
+/* Signing is for discovery: kubeadm's, and ours where hosts know the cluster's CA by its pin. */
+static bool is_for_discovery(const struct byoh_config *config)
+{
+	return config->join_mode == BYOH_JOIN_KUBEADM || config->cluster.ca_pin;
+}
+
 static void put_secret(const struct byoh_manifests_input *input, struct byoh_object_file *file)
 {
 	char name[BYOH_TOKEN_SIZE + 20] = "bootstrap-token-";
@@ -94,8 +99,7 @@ static void put_secret(const struct byoh_manifests_input *input, struct byoh_obj
 			"  usage-bootstrap-signing: \"%s\"\n"
 			"  auth-extra-groups: \"%s\"\n",
 			input->cluster, input->token, input->token + ID_LENGTH + 1, input->expiration,
-			input->config->join_mode == BYOH_JOIN_KUBEADM ? "true" : "false",
-			token_group(input));
+			is_for_discovery(input->config) ? "true" : "false", token_group(input));
 }
 
 void byoh_manifests_token(const struct byoh_manifests_input *input, struct byoh_manifests *ret)

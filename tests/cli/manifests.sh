@@ -94,7 +94,13 @@ config joins "$cluster" 'join: {mode: kubeadm}'
 check "kubeadm without an agent" exits 0 manifests joins
 check "has nothing for Cluster API" test "$(files joins)" = "10-bootstrap-token.yaml 20-rbac.yaml README.md token "
 check "and its token signs discovery" has joins/10-bootstrap-token.yaml 'usage-bootstrap-signing: "true"'
-check "not the agents' one" has agent/10-bootstrap-token.yaml 'usage-bootstrap-signing: "false"'
+check "not one of hosts that have the CA" has agent/10-bootstrap-token.yaml 'usage-bootstrap-signing: "false"'
+check "they need no cluster-info" lacks agent/20-rbac.yaml cluster-info
+pin=sha256:$(printf '%064d' 0)
+config pinned "cluster: {server: \"https://10.0.0.1:6443\", ca: {pin: \"$pin\"}, token: {file: token}}" 'join: {mode: tlsBootstrap}'
+check "hosts that know the CA by its pin" exits 0 manifests pinned
+check "find it by the token's signature" has pinned/10-bootstrap-token.yaml 'usage-bootstrap-signing: "true"'
+check "which anybody may read" eval 'has pinned/20-rbac.yaml "resourceNames: [cluster-info]" && has pinned/20-rbac.yaml "system:unauthenticated"'
 
 step "kubeconfig, network, clusterctl"
 kubeconfig() {
