@@ -302,10 +302,18 @@ static int invent(const struct byoh_host *host, const struct byoh_config *config
 			 "write the node's own", node_name(host, config), config->cluster.pod_cidr);
 }
 
+/* What an earlier run of ours has found is a copy, and stays behind when the node is deleted and joins anew. */
+static bool is_copy(const struct byoh_pod_cidr *found)
+{
+	return strcmp(found->source, BYOH_POD_CIDR_NOTE) == 0 ||
+	       strcmp(found->source, BYOH_CNI_CONFIG "/" BYOH_BRIDGE_CONFLIST) == 0;
+}
+
 int byoh_pod_cidr_find(const struct byoh_host *host, const struct byoh_config *config, bool ask,
 		       struct byoh_pod_cidr *ret, struct byoh_error *err)
 {
 	const char *environment = getenv(BYOH_POD_CIDR_VARIABLE);
+	struct byoh_pod_cidr told = { 0 };
 	int r;
 
 	*ret = (struct byoh_pod_cidr){ 0 };
@@ -318,7 +326,9 @@ int byoh_pod_cidr_find(const struct byoh_host *host, const struct byoh_config *c
 	if (environment && *environment)
 		return from_text(BYOH_POD_CIDR_VARIABLE " in the environment", environment, ret, err);
 	r = from_files(host, ret, err);
-	if (r == 0 && !*ret->cidr && ask)
-		ask_server(host, config, ret);
+	if (r == 0 && ask && (!*ret->cidr || is_copy(ret)))
+		ask_server(host, config, &told);
+	if (*told.cidr)
+		*ret = told;
 	return r;
 }

@@ -2,7 +2,7 @@
 /*
  * The network of this node's pods. The cluster's controller manager gives each node its own (spec.podCIDR of the
  * Node); what stands on the host is at best a copy of that. Sources, the first that has it wins: cni.podCIDR, the
- * environment, files that network plugins leave, what an earlier run found, the API server. It is never guessed,
+ * environment, files that network plugins leave, the API server, what an earlier run found. It is never guessed,
  * but by name.
  */
 #ifndef BYOH_INSTALLER_POD_CIDR_H
@@ -14,6 +14,7 @@
 #define BYOH_POD_CIDR_VARIABLE "NODE_POD_CIDR"
 #define BYOH_POD_CIDR_NOTE "/var/lib/byoh/pod-cidr" /* what was found, for later runs */
 #define BYOH_CNI_CONFIG "/etc/cni/net.d"
+#define BYOH_BRIDGE_CONFLIST "99-byoh.conflist" /* ours; a real network's goes before it */
 
 #define BYOH_POD_CIDR_MAX 128
 

@@ -19,7 +19,6 @@
 #define BYOH_CONTAINERD_CONFIG "/etc/containerd/config.toml"
 #define BYOH_CONTAINERD_CERTS "/etc/containerd/certs.d"
 #define BYOH_CNI_BIN "/opt/cni/bin"
-#define BYOH_BRIDGE_CONFLIST "99-byoh.conflist" /* a real network's goes before it */
 #define BYOH_RESOLVED_FILE "/run/systemd/resolve/resolv.conf" /* the servers that systemd-resolved asks */
 #define BYOH_LOCAL_BUNDLES "/var/lib/byoh/bundles"
 #define BYOH_ADOPTED_NODE_PATH "/var/lib/byoh/adopted-node"

@@ -8,14 +8,20 @@
 #include <cmocka.h>
 /* clang-format on */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bundle/base/cleanup.h"
 #include "installer/config-syntax.h"
+#include "installer/kubeconfig-access.h"
+#include "installer/kubeconfig.h"
 #include "installer/pod-cidr.h"
+#include "installer/kubernetes-config.h"
+#include "tests/unit/api-server.h"
 #include "tests/unit/root-fixture.h"
 
 #define CONFLIST(cidr) \
@@ -157,6 +163,63 @@ static void test_order(void **state)
 	assert_string_equal(find(root, &config).cidr, "");
 }
 
+static void tell_node(const struct test_server *server, unsigned int count, SSL *tls, const char *request)
+{
+	(void)server;
+	(void)count;
+	test_server_write(tls, strncmp(request, "GET /api/v1/nodes/node10 ", 25) ? "HTTP/1.1 404 Not Found\r\n\r\n{}" :
+				       "HTTP/1.1 200 OK\r\n\r\n{\"spec\": {\"podCIDR\": \"10.244.77.0/24\"}}");
+}
+
+static void check_found(const struct test_root *root, struct byoh_outside *outside, const char *cidr, const char *source)
+{
+	const struct byoh_host host = { .root = (char *)root->path, .root_fd = root->fd, .hostname = (char *)"node10",
+					.outside = outside };
+	const struct byoh_config config = { .cni = { .bridge = true } };
+	struct byoh_pod_cidr found;
+
+	CHECK(byoh_pod_cidr_find(&host, &config, true, &found, NULL) == 0);
+	if (strcmp(found.cidr, cidr) || strcmp(found.source, source))
+		fprintf(stderr, "%s of %s\n", found.cidr, found.source);
+	CHECK(!strcmp(found.cidr, cidr) && !strcmp(found.source, source));
+}
+
+/* A Node that was deleted and made anew has another network than the one that was used before. */
+static void ask_for_what_was_used(void)
+{
+	struct test_identity id = test_identity_make(&test_validity_usual);
+	struct byoh_buffer ca = test_identity_pem(&id), kubeconfig = { 0 };
+	struct test_server server = { .answer = tell_node, .id = &id };
+	struct test_root root;
+
+	test_root_make(&root);
+	test_server_begin(&server);
+	CHECK(byoh_kubeconfig_write_bootstrap(NULL, server.url, &ca, "abcdef.0123456789abcdef", &kubeconfig, NULL) == 0);
+	test_root_put(&root, BYOH_KUBELET_KUBECONFIG, kubeconfig.data, 0600);
+	test_root_put(&root, BYOH_POD_CIDR_NOTE, "10.244.1.0/24\n", 0644);
+	check_found(&root, server.outside, "10.244.77.0/24", "the API server");
+	test_root_put(&root, "/etc/cni/net.d/99-byoh.conflist", CONFLIST("10.244.1.0/24"), 0644);
+	check_found(&root, server.outside, "10.244.77.0/24", "the API server");
+	/* Others' word goes before the server's. */
+	test_root_put(&root, "/etc/cni/net.d/10-x.conflist", CONFLIST("10.244.3.0/24"), 0644);
+	check_found(&root, server.outside, "10.244.3.0/24,fd00:1::/64", "/etc/cni/net.d/10-x.conflist");
+	unlinkat(root.fd, "etc/cni/net.d/10-x.conflist", 0);
+	/* Where nobody answers it is what it was. */
+	kill(server.pid, SIGKILL);
+	CHECK(waitpid(server.pid, NULL, 0) == server.pid);
+	check_found(&root, server.outside, "10.244.1.0/24,fd00:1::/64", "/etc/cni/net.d/99-byoh.conflist");
+	byoh_outside_free(server.outside);
+	byoh_buffer_release(&kubeconfig);
+	byoh_buffer_release(&ca);
+	test_root_remove(&root);
+}
+
+static void test_what_was_used_is_a_copy(void **state)
+{
+	(void)state;
+	test_in_child(ask_for_what_was_used);
+}
+
 static void test_what_never_is_one(void **state)
 {
 	const struct test_root *root = *state;
@@ -218,8 +281,10 @@ int main(void)
 		cmocka_unit_test(test_invented),
 		cmocka_unit_test_setup_teardown(test_order, test_root_set_up, test_root_tear_down),
 		cmocka_unit_test_setup_teardown(test_what_never_is_one, test_root_set_up, test_root_tear_down),
+		cmocka_unit_test(test_what_was_used_is_a_copy),
 		cmocka_unit_test(test_configuration),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
