@@ -72,13 +72,39 @@ static void tell_attempt(const struct byoh_join_record *join, FILE *out)
 static const struct {
 	const char *name, *owner, *remedy; /* of one that has ended, or is about to */
 } certificate_words[] = {
-	{ "kubelet", "the kubelet's", "with `byoh-install join` it gets another" },
-	{ "kubeletServing", "the kubelet's for serving", "a restart of the kubelet gets it another" },
+	{ "kubelet", "the kubelet's", NULL },
+	{ "kubeletServing", "the kubelet's for serving", NULL },
 	{ "kubeProxy", "kube-proxy's", "bring it another kubeconfig" },
-	{ "agent", "the agent's", "`byoh-certificates.timer` asks for the next one while it holds; after that `byoh-install join --again` with "
-		   "a fresh token" },
+	{ "agent", "the agent's", "`byoh-certificates.timer` asks for the next one while it holds; after that `byoh-install join --again "
+		   "--token-file FILE`" },
 	{ "ca", "the CA's", "bring the new CA with `byoh-install join --ca FILE`" },
 };
+
+/* By who brought the one that there is. */
+static const char *const kubelet_remedies[] = {
+	[BYOH_JOIN_AGENT] = "release the host (`kubectl delete machine NAME` in the management cluster), and let it be claimed anew",
+	[BYOH_JOIN_KUBEADM] = "`kubectl delete node NAME` on the control plane, here `kubeadm reset -f`, then `byoh-install join "
+			      "--token-file FILE`",
+	[BYOH_JOIN_TLS_BOOTSTRAP] = "`byoh-install join --again --token-file FILE` gets it another",
+	[BYOH_JOIN_NONE] = "join this host anew, in the way it was joined",
+};
+
+/* The kubelet looks at the date of the one that it has been given, and never at that of one that it made itself. */
+static const char *serving_remedy(const struct byoh_node_certificate *one)
+{
+	if (one->path && strcmp(one->path, BYOH_KUBELET_OWN_SERVING) == 0)
+		return "`rm " BYOH_KUBELET_OWN_SERVING " /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet` gets it "
+		       "another";
+	return "the kubelet asks for another, which somebody has to approve: `kubectl get csr`";
+}
+
+static const char *remedy_for(const struct byoh_node_state *state, const struct byoh_node_certificate *one,
+			      const char *remedy)
+{
+	if (remedy)
+		return remedy;
+	return strcmp(one->name, "kubelet") == 0 ? kubelet_remedies[state->join_mode] : serving_remedy(one);
+}
 
 /* Clocks of hosts without a network are often wrong: the date stands there to be looked at. */
 static void tell_certificate(const struct byoh_node_certificate *one, const char *owner, const char *remedy, FILE *out)
@@ -112,7 +138,8 @@ static void tell_certificates(const struct byoh_node_state *state, FILE *out)
 		const struct byoh_node_certificate *one = byoh_node_certificate(state, certificate_words[i].name);
 
 		if (one)
-			tell_certificate(one, certificate_words[i].owner, certificate_words[i].remedy, out);
+			tell_certificate(one, certificate_words[i].owner,
+					 remedy_for(state, one, certificate_words[i].remedy), out);
 	}
 }
 

@@ -63,14 +63,37 @@ static bool is_needed(const struct byoh_evidence *evidence, enum byoh_doctor_kub
 	return which != BYOH_DOCTOR_AGENT_BOOTSTRAP || !is_registered(evidence);
 }
 
-static bool mend_kubeconfig(struct byoh_finding *finding, enum byoh_doctor_kubeconfig which)
+/* Who brought the kubelet its identity has to bring the next: the kubelet keeps a certificate that
+ * has not run out, and its kubeconfig, whatever token lies beside them. */
+static bool mend_kubelet(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+{
+	const char *node = byoh_evidence_node_name(evidence);
+
+	if (byoh_evidence_is_mode(evidence, BYOH_JOIN_AGENT)) {
+		byoh_finding_mend(finding, "in the management cluster, where it releases the host: "
+					   "kubectl delete machine NAME (that of %s)", node);
+		return byoh_finding_mend(finding, "byoh-install repair (once the agent has reset "
+						  "the host, which is claimed anew then)");
+	}
+	if (byoh_evidence_is_mode(evidence, BYOH_JOIN_KUBEADM)) {
+		byoh_finding_mend(finding, "on the control plane: kubectl delete node %s", node);
+		byoh_finding_mend(finding, "kubeadm reset -f");
+		return byoh_finding_mend(finding, "byoh-install join --token-file FILE");
+	}
+	if (byoh_evidence_is_mode(evidence, BYOH_JOIN_NONE))
+		return byoh_finding_mend(finding, "join this host anew, in the way it was joined "
+						  "(join.mode is none)");
+	return byoh_finding_mend(finding, "byoh-install join --again --token-file FILE");
+}
+
+static bool mend_kubeconfig(const struct byoh_evidence *evidence, struct byoh_finding *finding,
+			    enum byoh_doctor_kubeconfig which)
 {
 	if (which == BYOH_DOCTOR_KUBELET_BOOTSTRAP || which == BYOH_DOCTOR_AGENT_BOOTSTRAP)
 		return byoh_finding_mend(finding, "byoh-install repair");
-	byoh_finding_mend(finding, "rm %s", byoh_doctor_kubeconfig_path(which));
-	byoh_finding_mend(finding, "byoh-install join --token-file FILE");
-	return byoh_finding_mend(finding, "systemctl restart %s",
-				 which == BYOH_DOCTOR_AGENT_CONFIG ? "byoh-hostagent" : "kubelet");
+	if (which == BYOH_DOCTOR_KUBELET_KUBECONFIG)
+		return mend_kubelet(evidence, finding);
+	return byoh_finding_mend(finding, "byoh-install join --again --token-file FILE");
 }
 
 static bool judge_damaged(const struct byoh_evidence *evidence, struct byoh_finding *finding)
@@ -84,7 +107,7 @@ static bool judge_damaged(const struct byoh_evidence *evidence, struct byoh_find
 				  byoh_doctor_kubeconfig_path(i));
 		byoh_finding_saw(finding, byoh_doctor_kubeconfig_path(i), "%s", it->fault);
 		byoh_finding_claims(finding, byoh_doctor_kubeconfig_path(i));
-		return mend_kubeconfig(finding, i);
+		return mend_kubeconfig(evidence, finding, i);
 	}
 	return false;
 }
@@ -130,7 +153,7 @@ static bool judge_identity(const struct byoh_evidence *evidence, struct byoh_fin
 				   "cluster was made anew, or its CA was changed");
 	byoh_finding_saw(finding, "the API server", "status 401 for the certificate of %s",
 			 node ? BYOH_KUBELET_KUBECONFIG : BYOH_AGENT_CONFIG);
-	return mend_kubeconfig(finding,
+	return mend_kubeconfig(evidence, finding,
 			       node ? BYOH_DOCTOR_KUBELET_KUBECONFIG : BYOH_DOCTOR_AGENT_CONFIG);
 }
 
@@ -153,7 +176,7 @@ static bool judge_expired(const struct byoh_evidence *evidence, struct byoh_find
 				 byoh_doctor_date(it->not_after, until));
 		byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET,
 				    "certificate has expired");
-		return mend_kubeconfig(finding, owned[i]);
+		return mend_kubeconfig(evidence, finding, owned[i]);
 	}
 	return false;
 }

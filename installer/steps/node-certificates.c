@@ -13,7 +13,6 @@
 
 #define CLIENT "/var/lib/kubelet/pki/kubelet-client-current.pem"
 #define SERVING "/var/lib/kubelet/pki/kubelet-server-current.pem"
-#define SERVING_OWN "/var/lib/kubelet/pki/kubelet.crt" /* signed by the kubelet itself */
 #define CERTIFICATE_MAX ((size_t)1 << 20)
 #define SOON ((uint64_t)30 * 86400)
 #define SOON_PART 5 /* of what lives for less than that: a fifth of its life */
@@ -88,7 +87,7 @@ void byoh_certificates_look(const struct byoh_host *host, const struct byoh_conf
 	ret->certificate_count = 0;
 	add_file(host, "kubelet", CLIENT, false, ret);
 	if (!add_file(host, "kubeletServing", SERVING, false, ret))
-		add_file(host, "kubeletServing", SERVING_OWN, false, ret);
+		add_file(host, "kubeletServing", BYOH_KUBELET_OWN_SERVING, false, ret);
 	add_kubeconfig(host, "kubeProxy", BYOH_KUBE_PROXY_KUBECONFIG, ret);
 	if (agent)
 		add_kubeconfig(host, "agent", BYOH_AGENT_CONFIG, ret);

@@ -203,7 +203,7 @@ int byoh_node_look(const struct byoh_host *host, const struct byoh_config *confi
 {
 	int rc = 0;
 
-	*ret = (struct byoh_node_state){ 0 };
+	*ret = (struct byoh_node_state){ .join_mode = config->join_mode };
 	look_at_services(host, ret);
 	byoh_certificates_look(host, config, ret);
 	look_at_certificate(ret);

@@ -15,6 +15,7 @@
 
 #define BYOH_SERVICES_MAX 4
 #define BYOH_CERTIFICATES_MAX 5
+#define BYOH_KUBELET_OWN_SERVING "/var/lib/kubelet/pki/kubelet.crt" /* signed by the kubelet itself */
 
 enum byoh_certificate_state {
 	BYOH_CERTIFICATE_VALID,
@@ -26,6 +27,7 @@ enum byoh_certificate_state {
 
 /* Words are for people and JSON alike, and stable. */
 struct byoh_node_state {
+	enum byoh_join_mode join_mode; /* as configured */
 	size_t service_count;
 	struct byoh_service_state {
 		const char *name;  /* "kubelet" */

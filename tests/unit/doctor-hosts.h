@@ -198,6 +198,16 @@ static inline void says_to(const char *command)
 	fail_msg("%s does not say to %s", d.findings[0].cause->id, command);
 }
 
+/* NULL-terminated: all of them, in order. */
+static inline void mends_by(const char *const *remedies)
+{
+	size_t count = 0;
+
+	for (; remedies[count]; count++)
+		assert_string_equal(count < d.findings[0].remedy_count ? d.findings[0].remedies[count] : "", remedies[count]);
+	assert_int_equal(d.findings[0].remedy_count, count);
+}
+
 static inline void drift(const char *kind, const char *subject, const char *word)
 {
 	static struct byoh_drift_evidence drifts[8];

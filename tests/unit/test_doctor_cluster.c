@@ -108,6 +108,46 @@ static void tokens_and_certificates_are_judged(void **state)
 	names("certificate-expired");
 }
 
+/* A kubelet keeps a certificate that holds, and kubeadm a host that it knows: neither looks at a token then. */
+static void another_identity_comes_from_who_brought_the_first(void **state)
+{
+	static const struct {
+		enum byoh_join_mode mode;
+		const char *remedies[4];
+	} cases[] = {
+		{ BYOH_JOIN_TLS_BOOTSTRAP, { "byoh-install join --again --token-file FILE", NULL } },
+		{ BYOH_JOIN_KUBEADM, { "on the control plane: kubectl delete node worker", "kubeadm reset -f",
+				       "byoh-install join --token-file FILE", NULL } },
+		{ BYOH_JOIN_AGENT, { "in the management cluster, where it releases the host: kubectl delete machine NAME (that of "
+				     "worker)", "byoh-install repair (once the agent has reset the host, which is claimed anew then)",
+				     NULL } },
+		{ BYOH_JOIN_NONE, { "join this host anew, in the way it was joined (join.mode is none)", NULL } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		make_node();
+		config.join_mode = cases[i].mode;
+		e.api.status = 401;
+		e.api.node_known = false;
+		names("certificate-rejected");
+		mends_by(cases[i].remedies);
+		e.kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].not_after = NOW - 10;
+		names("certificate-expired");
+		mends_by(cases[i].remedies);
+		make_node();
+		config.join_mode = cases[i].mode;
+		e.kubeconfigs[BYOH_DOCTOR_KUBELET_KUBECONFIG].fault = (char *)"line 1: no YAML";
+		e.api = (struct byoh_api_evidence){ 0 };
+		names("kubeconfig-damaged");
+		mends_by(cases[i].remedies);
+	}
+	make_agent();
+	e.api.status = 401;
+	names("certificate-rejected");
+	mends_by(cases[0].remedies);
+}
+
 static void missing_and_damaged_credentials_are_named(void **state)
 {
 	(void)state;
@@ -404,6 +444,7 @@ int main(void)
 		cmocka_unit_test(what_the_server_does_decides),
 		cmocka_unit_test(what_services_say_does_where_nobody_was_asked),
 		cmocka_unit_test(tokens_and_certificates_are_judged),
+		cmocka_unit_test(another_identity_comes_from_who_brought_the_first),
 		cmocka_unit_test(missing_and_damaged_credentials_are_named),
 		cmocka_unit_test(what_kubeadm_said_is_passed_on),
 		cmocka_unit_test(requests_are_judged),

@@ -121,12 +121,55 @@ static void json_has_the_same_words(void **state)
 	assert_int_equal(verdict.drifted, 8);
 }
 
+static void tells(const struct byoh_node_state *state, const char *sentence)
+{
+	const struct byoh_report_node node = { .state = state };
+	CLEANUP_FREE char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	byoh_report_node(&node, out);
+	fclose(out);
+	if (!strstr(text, sentence))
+		fail_msg("\"%s\" is not in: %s", sentence, text);
+}
+
+static void who_brought_a_certificate_brings_the_next(void **state)
+{
+	static const char *const remedies[] = {
+		[BYOH_JOIN_AGENT] = "; release the host (`kubectl delete machine NAME`",
+		[BYOH_JOIN_KUBEADM] = "; `kubectl delete node NAME` on the control plane, here `kubeadm reset -f`, then "
+				      "`byoh-install join --token-file FILE`\n",
+		[BYOH_JOIN_TLS_BOOTSTRAP] = "; `byoh-install join --again --token-file FILE` gets it another\n",
+		[BYOH_JOIN_NONE] = "; join this host anew, in the way it was joined\n",
+	};
+	struct byoh_node_state node = {
+		.node = "joined", .network = "ours", .certificate_count = 2,
+		.certificates = { { "kubelet", "/var/lib/kubelet/pki/kubelet-client-current.pem", BYOH_CERTIFICATE_EXPIRED, 1, 2 },
+				  { "kubeletServing", "/var/lib/kubelet/pki/kubelet.crt", BYOH_CERTIFICATE_EXPIRED, 1, 2 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++) {
+		node.join_mode = (enum byoh_join_mode)i;
+		tells(&node, remedies[i]);
+		node.certificates[0].state = BYOH_CERTIFICATE_SOON;
+		tells(&node, remedies[i]);
+	}
+	tells(&node, "for serving expired at 1970-01-01T00:00:02Z; `rm /var/lib/kubelet/pki/kubelet.crt "
+		     "/var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet` gets it another\n");
+	node.certificates[1].path = "/var/lib/kubelet/pki/kubelet-server-current.pem";
+	tells(&node, "the kubelet asks for another, which somebody has to approve");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_stopped_is_not_missing),
 		cmocka_unit_test(images_are_unknown_while_containerd_does_not_answer),
 		cmocka_unit_test(json_has_the_same_words),
+		cmocka_unit_test(who_brought_a_certificate_brings_the_next),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
