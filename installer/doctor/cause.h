@@ -79,6 +79,9 @@ bool byoh_finding_says(struct byoh_finding *finding, const char *fmt, ...) BYOH_
 bool byoh_finding_saw(struct byoh_finding *finding, const char *source, const char *fmt, ...)
 	BYOH_PRINTF(3, 4);
 bool byoh_finding_mend(struct byoh_finding *finding, const char *fmt, ...) BYOH_PRINTF(2, 3);
+/* By restarting kubelet and agent: those that the host has, and that do not wait for somebody to
+ * start them. */
+bool byoh_finding_restarts(struct byoh_finding *finding, const struct byoh_evidence *evidence);
 /* This path, unit, module, parameter or image differs because of it; "*image": every one of that
  * kind, "*.swap": every path that ends so. */
 bool byoh_finding_claims(struct byoh_finding *finding, const char *subject);

@@ -121,7 +121,7 @@ static bool judge_hostname(const struct byoh_evidence *evidence, struct byoh_fin
 	byoh_finding_claims(finding, "*hostname");
 	byoh_finding_claims(finding, "/etc/hostname");
 	byoh_finding_mend(finding, "hostnamectl set-hostname %s", known ? known : "NAME");
-	return byoh_finding_mend(finding, "systemctl restart kubelet byoh-hostagent");
+	return byoh_finding_restarts(finding, evidence);
 }
 
 /* The kubelet, unlike the agent, makes capital letters small. */
@@ -140,7 +140,7 @@ static bool judge_hostname_changed(const struct byoh_evidence *evidence,
 	byoh_finding_claims(finding, "*hostname");
 	byoh_finding_claims(finding, "/etc/hostname");
 	byoh_finding_mend(finding, "hostnamectl set-hostname %s", known);
-	return byoh_finding_mend(finding, "systemctl restart kubelet");
+	return byoh_finding_restarts(finding, evidence);
 }
 
 /*
@@ -189,6 +189,28 @@ static bool is_full(const struct byoh_disk_evidence *disk)
 			       (disk->inodes && disk->free_inodes < disk->least_inodes));
 }
 
+static const char *place_of(const struct byoh_disk_evidence *disk)
+{
+	return disk->mount ? disk->mount : disk->path;
+}
+
+/* Of two on one file system, one command. Where only the Node's condition tells, either may be it. */
+static bool mend_disks(const struct byoh_evidence *evidence, struct byoh_finding *finding)
+{
+	const struct byoh_disk_evidence *node = &evidence->disks[0], *images = &evidence->disks[1];
+	bool unknown = !is_full(node) && !is_full(images);
+	bool both = unknown || (is_full(node) && is_full(images));
+
+	if (node->path && (both || is_full(node)))
+		byoh_finding_mend(finding, "du -x -d 2 -h %s | sort -h | tail", place_of(node));
+	if (images->path && (is_full(images) || unknown) &&
+	    !(both && node->path && strcmp(place_of(node), place_of(images)) == 0))
+		byoh_finding_mend(finding, "du -x -d 2 -h %s | sort -h | tail", place_of(images));
+	if (images->path && !both && is_full(images))
+		return true; /* a disk for images alone has no journals on it */
+	return byoh_finding_mend(finding, "journalctl --vacuum-size=200M");
+}
+
 static bool judge_disk(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	char free_text[32], least[32];
@@ -219,9 +241,7 @@ static bool judge_disk(const struct byoh_evidence *evidence, struct byoh_finding
 		finding,
 		"the disk is nearly full: the kubelet ends pods, takes no more and deletes images");
 	byoh_finding_quotes(finding, evidence, BYOH_DOCTOR_KUBELET, "eviction manager");
-	byoh_finding_mend(finding, "du -x -d 2 -h %s | sort -h | tail",
-			  evidence->disks[0].path ? evidence->disks[0].path : "/var");
-	return byoh_finding_mend(finding, "journalctl --vacuum-size=200M");
+	return mend_disks(evidence, finding);
 }
 
 static bool judge_module(const struct byoh_evidence *evidence, struct byoh_finding *finding)

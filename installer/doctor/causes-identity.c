@@ -304,7 +304,7 @@ static bool judge_name_taken(const struct byoh_evidence *evidence, struct byoh_f
 			 api->node_machine_id, api->node_address ? api->node_address : "unknown");
 	byoh_finding_saw(finding, "/etc/machine-id", "%s", own);
 	byoh_finding_mend(finding, "hostnamectl set-hostname NAME (one that no other host has)");
-	return byoh_finding_mend(finding, "systemctl restart kubelet byoh-hostagent");
+	return byoh_finding_restarts(finding, evidence);
 }
 
 const struct byoh_cause byoh_causes_identity[] = {

@@ -49,8 +49,10 @@ static void release_lists(struct byoh_evidence *evidence)
 		free(evidence->cni_files[i].missing_plugin);
 	}
 	free(evidence->cni_files);
-	for (size_t i = 0; i < ARRAY_SIZE(evidence->disks); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(evidence->disks); i++) {
 		free(evidence->disks[i].path);
+		free(evidence->disks[i].mount);
+	}
 }
 
 static void release_parts(struct byoh_evidence *evidence)

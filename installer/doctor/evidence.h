@@ -83,6 +83,7 @@ struct byoh_disk_evidence {
 	char *path;
 	uint64_t total, available, inodes, free_inodes; /* total 0: unknown */
 	uint64_t least, least_inodes; /* what the kubelet wants free */
+	char *mount; /* the highest folder of that file system above the path; NULL: unknown */
 };
 
 struct byoh_api_evidence {

@@ -158,6 +158,22 @@ bool byoh_evidence_is_mode(const struct byoh_evidence *evidence, enum byoh_join_
 	return evidence->config && evidence->config->join_mode == mode;
 }
 
+bool byoh_finding_restarts(struct byoh_finding *finding, const struct byoh_evidence *evidence)
+{
+	static const enum byoh_doctor_unit named[] = { BYOH_DOCTOR_KUBELET, BYOH_DOCTOR_AGENT };
+	char names[64] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++) {
+		const char *state = evidence->units[named[i]].state;
+		size_t length = strlen(names);
+
+		if (state && strcmp(state, "waiting") != 0)
+			snprintf(names + length, sizeof(names) - length, " %s",
+				 byoh_doctor_unit_name(named[i]));
+	}
+	return !names[0] || byoh_finding_mend(finding, "systemctl restart%s", names);
+}
+
 const char *byoh_evidence_node_name(const struct byoh_evidence *evidence)
 {
 	return evidence->host ? evidence->host->hostname : "";

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <openssl/pem.h>
@@ -227,6 +228,28 @@ static void look_at_disk(struct byoh_disk_evidence *disk, const struct byoh_yaml
 	disk->least_inodes = least_inodes ? byoh_quantity(least_inodes, disk->inodes) : 0;
 }
 
+/* Where it is mounted: a folder of another device lies above it, or none. */
+int byoh_mount_point(const char *path, char **ret, struct byoh_error *err)
+{
+	CLEANUP_FREE char *at = strdup(path), *above = strdup(path);
+	struct stat own, st;
+
+	if (!at || !above)
+		return byoh_fail(err, BYOH_ERROR_SYSTEM, ENOMEM, "out of memory");
+	if (at[0] != '/' || stat(at, &own) < 0)
+		return 0;
+	while (at[1]) {
+		char *slash = strrchr(above, '/');
+
+		slash[slash == above] = '\0';
+		if (stat(above, &st) < 0 || st.st_dev != own.st_dev)
+			break;
+		strcpy(at, above);
+	}
+	*ret = TAKE_PTR(at);
+	return 0;
+}
+
 static int gather_disks(struct byoh_evidence *evidence, const struct byoh_yaml_node *root,
 			struct byoh_error *err)
 {
@@ -244,7 +267,9 @@ static int gather_disks(struct byoh_evidence *evidence, const struct byoh_yaml_n
 	evidence->disks[1].what = "imagefs";
 	look_at_disk(&evidence->disks[0], limits, "nodefs.available", "nodefs.inodesFree");
 	look_at_disk(&evidence->disks[1], limits, "imagefs.available", "imagefs.inodesFree");
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(evidence->disks) && rc == 0; i++)
+		rc = byoh_mount_point(evidence->disks[i].path, &evidence->disks[i].mount, err);
+	return rc;
 }
 
 static int take_text(const struct byoh_yaml_node *map, const char *key, char **ret,

@@ -39,6 +39,9 @@ BYOH_MUST_CHECK int byoh_gather_output(const char *const *argv, unsigned int sec
 /* "10%" of total, "1Gi", "500M", "100000": how much that is; 0 if it is nothing of the kind. Pure.
  */
 uint64_t byoh_quantity(const char *text, uint64_t total);
+/* The highest folder above the path, or the path, that is on its file system; *ret stays as it is
+ * where the path is not there. Fails for want of memory only. */
+BYOH_MUST_CHECK int byoh_mount_point(const char *path, char **ret, struct byoh_error *err);
 /* Text of /proc/net/tcp: the inode of the socket that listens on the port; 0: none does. Pure. */
 unsigned long byoh_listener_inode(const char *text, unsigned int port);
 /* An answer of the API server about a Node, about one request for a certificate or a list of them,

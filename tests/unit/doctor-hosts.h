@@ -96,8 +96,8 @@ static inline void make_node(void)
 	e.cni_files = (struct byoh_cni_file *)&own_cni;
 	e.net.known = e.net.default_route = true;
 	e.net.iptables = (char *)"iptables v1.8.9 (nf_tables)";
-	e.disks[0] = (struct byoh_disk_evidence){ "nodefs", (char *)"/var/lib/kubelet", 100, 50, 100, 50, 10, 5 };
-	e.disks[1] = (struct byoh_disk_evidence){ "imagefs", (char *)"/var/lib/containerd", 100, 50, 100, 50, 15, 5 };
+	e.disks[0] = (struct byoh_disk_evidence){ "nodefs", (char *)"/var/lib/kubelet", 100, 50, 100, 50, 10, 5, NULL };
+	e.disks[1] = (struct byoh_disk_evidence){ "imagefs", (char *)"/var/lib/containerd", 100, 50, 100, 50, 15, 5, NULL };
 	e.api = (struct byoh_api_evidence){
 		.asked = true, .identity = "node", .status = 200, .node_known = true, .node_exists = true,
 		.node_machine_id = host.machine_id, .node_address = (char *)"10.0.0.21", .ready = (char *)"True",

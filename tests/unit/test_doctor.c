@@ -159,6 +159,57 @@ static void a_full_disk_is_disk_pressure(void **state)
 	names("disk-pressure");
 }
 
+static void room_is_looked_for_where_it_is_missing(void **state)
+{
+	static const char node[] = "du -x -d 2 -h /var/lib/kubelet | sort -h | tail",
+			  image[] = "du -x -d 2 -h /srv | sort -h | tail", journals[] = "journalctl --vacuum-size=200M";
+
+	(void)state;
+	make_node();
+	e.disks[0].available = 5;
+	names("disk-pressure");
+	mends_by((const char *const[]){ node, journals, NULL });
+	make_node();
+	e.disks[1].available = 5;
+	e.disks[1].mount = (char *)"/srv";
+	names("disk-pressure");
+	mends_by((const char *const[]){ image, NULL });
+	e.disks[0].available = 5;
+	names("disk-pressure");
+	mends_by((const char *const[]){ node, image, journals, NULL });
+	e.disks[0].mount = e.disks[1].mount = (char *)"/";
+	names("disk-pressure");
+	mends_by((const char *const[]){ "du -x -d 2 -h / | sort -h | tail", journals, NULL });
+	make_node();
+	e.api.disk_pressure = true;
+	names("disk-pressure");
+	mends_by((const char *const[]){ node, "du -x -d 2 -h /var/lib/containerd | sort -h | tail", journals, NULL });
+}
+
+static void only_units_of_the_host_are_restarted(void **state)
+{
+	(void)state;
+	make_node();
+	host.hostname = (char *)"Worker_1";
+	names("hostname-invalid");
+	mends_by((const char *const[]){ "hostnamectl set-hostname worker", "systemctl restart kubelet", NULL });
+	make_agent();
+	host.hostname = (char *)"other";
+	names("hostname-changed");
+	mends_by((const char *const[]){ "hostnamectl set-hostname worker", "systemctl restart byoh-hostagent", NULL });
+	run_unit(BYOH_DOCTOR_KUBELET);
+	names("hostname-changed");
+	says_to("systemctl restart kubelet byoh-hostagent");
+	make_joining();
+	e.api.status = 200;
+	e.api.node_known = e.api.node_exists = true;
+	e.api.node_machine_id = (char *)"ffffffffffffffffffffffffffffffff";
+	e.api.ready = (char *)"True";
+	names("node-name-taken");
+	mends_by((const char *const[]){ "hostnamectl set-hostname NAME (one that no other host has)",
+					"systemctl restart kubelet", NULL });
+}
+
 /*
  * containerd
  */
@@ -411,6 +462,8 @@ int main(void)
 		cmocka_unit_test(names_are_checked_and_compared),
 		cmocka_unit_test(modules_and_parameters_come_from_the_plan),
 		cmocka_unit_test(a_full_disk_is_disk_pressure),
+		cmocka_unit_test(room_is_looked_for_where_it_is_missing),
+		cmocka_unit_test(only_units_of_the_host_are_restarted),
 		cmocka_unit_test(containerd_without_cri_explains_the_kubelet),
 		cmocka_unit_test(the_driver_of_control_groups_is_compared),
 		cmocka_unit_test(a_kubelet_that_ends_says_why),

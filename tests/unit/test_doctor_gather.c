@@ -112,6 +112,19 @@ static void quantities_are_those_of_the_kubelet(void **state)
 	assert_int_equal(byoh_quantity("", 5), 0);
 }
 
+static void a_mount_point_lies_below_another_file_system(void **state)
+{
+	CLEANUP_FREE char *proc = NULL, *root = NULL, *missing = NULL;
+
+	(void)state;
+	assert_int_equal(byoh_mount_point("/proc/sys/kernel", &proc, NULL), 0);
+	assert_string_equal(proc, "/proc");
+	assert_int_equal(byoh_mount_point("/", &root, NULL), 0);
+	assert_string_equal(root, "/");
+	assert_int_equal(byoh_mount_point("/proc/not-there", &missing, NULL), 0);
+	assert_null(missing);
+}
+
 /*
  * The API server's answers
  */
@@ -285,6 +298,7 @@ int main(void)
 		cmocka_unit_test(what_a_running_service_said_long_ago_does_not_count),
 		cmocka_unit_test(listeners_are_found_by_their_inode),
 		cmocka_unit_test(quantities_are_those_of_the_kubelet),
+		cmocka_unit_test(a_mount_point_lies_below_another_file_system),
 		cmocka_unit_test(a_node_is_read),
 		cmocka_unit_test(requests_are_read),
 		cmocka_unit_test_setup_teardown(a_kubelet_that_asks_has_not_joined, test_root_set_up, test_root_tear_down),
