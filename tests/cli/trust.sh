@@ -308,7 +308,9 @@ none='after this release the host would trust none of those who signed it'
 on_both
 for kind in forgot half another; do
 	check "$kind: refused, since the next one would be" eval 'refused 3 "$work/$kind.run" install --root "$root" --quiet && says "$none"'
-	check "$kind: plan says so too" eval 'refused 3 "$work/$kind.run" plan --root "$root" --quiet && says "/usr/share/byoh/keys.d"'
+	for verb in plan preflight; do
+		check "$kind: $verb says so too" eval 'refused 3 "$work/$kind.run" $verb --root "$root" --quiet && says "/usr/share/byoh/keys.d"'
+	done
 done
 check "the host is well, and takes one that brings it" eval 'exits 0 tool status && exits 0 "$work/whole.run" install --root "$root" --quiet'
 check "again: nothing to do" exits 0 "$work/whole.run" install --root "$root" --quiet
@@ -323,6 +325,13 @@ cp "$work/new/public.pem" "$root/etc/byoh/keys.d/by-hand.pem"
 check "an operator's own file keeps the key" eval 'exits 0 "$work/forgot.run" install --root "$root" --quiet && exits 0 tool status'
 check "rollback to the kept one needs no such thing" eval 'exits 0 "$work/whole.run" install --root "$root" --quiet &&
 	rm "$root/etc/byoh/keys.d/by-hand.pem" && exits 0 tool rollback --yes && exits 0 tool status'
+fresh_host
+mkdir -p "$root/usr/share/byoh/keys.d"
+{ echo "a package's"; cat "$work/new/public.pem"; } >"$root/usr/share/byoh/keys.d/old-2.0.pem"
+mkdir -p "$root/etc/byoh/keys.d"
+cp "$work/old/public.pem" "$root/etc/byoh/keys.d/"
+check "so does a package's file that is given back" eval 'exits 0 "$work/2.0-both.run" install --root "$root" --quiet &&
+	exits 0 "$work/forgot.run" install --root "$root" --quiet && grep -q "a package" "$root/usr/share/byoh/keys.d/old-2.0.pem"'
 fresh_host
 exits 0 "$work/1.0.run" install --root "$root" --quiet
 before "$root"
