@@ -405,7 +405,8 @@ static bool judge_firewall(const struct byoh_evidence *evidence, struct byoh_fin
 	byoh_finding_saw(finding, firewall, "10250/tcp is not open");
 	if (strcmp(firewall, "ufw") == 0)
 		return byoh_finding_mend(finding, "ufw allow 10250/tcp");
-	byoh_finding_mend(finding, "firewall-cmd --permanent --add-port=10250/tcp");
+	byoh_finding_mend(finding, "firewall-cmd --permanent --zone=ZONE --add-port=10250/tcp (the "
+				   "one of the interface: firewall-cmd --get-active-zones)");
 	return byoh_finding_mend(finding, "firewall-cmd --reload");
 }
 

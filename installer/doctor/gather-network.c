@@ -133,29 +133,65 @@ static int gather_rules(struct byoh_evidence *evidence, struct byoh_error *err)
 	return 0;
 }
 
-/* ufw's files say what it lets in; firewalld is asked. */
-static bool ufw_is_closed(const struct byoh_evidence *evidence)
+/* Whether a file of ufw's is there and lets the kubelet's port in. */
+static bool ufw_file_lets_in(int root, const char *path)
 {
-	CLEANUP_BUFFER struct byoh_buffer config = { 0 }, rules = { 0 };
-	int root = evidence->host->root_fd;
+	CLEANUP_BUFFER struct byoh_buffer rules = { 0 };
 
-	return byoh_host_read(root, "/etc/ufw/ufw.conf", 1 << 20, &config, NULL) == 0 &&
-	       strstr(byoh_buffer_text(&config), "\nENABLED=yes") &&
-	       byoh_host_read(root, "/etc/ufw/user.rules", 1 << 20, &rules, NULL) == 0 &&
-	       !strstr(byoh_buffer_text(&rules), "10250");
+	return byoh_host_read(root, path, 1 << 20, &rules, NULL) == 0 &&
+	       byoh_ufw_lets_in(byoh_buffer_text(&rules), KUBELET_PORT);
 }
 
+static bool says_line(int root, const char *path, const char *line)
+{
+	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
+
+	return byoh_host_read(root, path, 1 << 20, &text, NULL) == 0 &&
+	       strstr(byoh_buffer_text(&text), line);
+}
+
+/* ufw's files say what it lets in; firewalld is asked. */
+bool byoh_ufw_is_closed(int root)
+{
+	static const char *const files[] = { "user.rules", "user6.rules", "before.rules",
+					     "before6.rules" };
+	char path[64];
+
+	if (!says_line(root, "/etc/ufw/ufw.conf", "\nENABLED=yes") ||
+	    !byoh_host_exists(root, "/etc/ufw/user.rules") ||
+	    says_line(root, "/etc/default/ufw", "\nDEFAULT_INPUT_POLICY=\"ACCEPT\""))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "/etc/ufw/%s", files[i]);
+		if (ufw_file_lets_in(root, path))
+			return false;
+	}
+	return true;
+}
+
+/* Rules that were added past its zones are not understood here: where one accepts, nothing is
+ * said. */
 static int firewalld_is_closed(bool *ret, struct byoh_error *err)
 {
-	static const char *const state[] = { "firewall-cmd", "--state", NULL };
-	static const char *const query[] = { "firewall-cmd", "--query-port=10250/tcp", NULL };
-	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
-	bool running, open = true;
-	int rc = byoh_gather_output(state, 30, &text, &running, err);
+	static const char *const questions[][4] = {
+		{ "firewall-cmd", "--state", NULL },
+		{ "firewall-cmd", "--get-default-zone", NULL },
+		{ "firewall-cmd", "--list-all-zones", NULL },
+		{ "firewall-cmd", "--direct", "--get-all-rules", NULL },
+	};
+	struct byoh_buffer answers[ARRAY_SIZE(questions)] = { 0 };
+	bool good = true;
+	int rc = 0;
 
-	if (rc == 0 && running)
-		rc = byoh_gather_output(query, 30, &text, &open, err);
-	*ret = !open;
+	for (size_t i = 0; i < ARRAY_SIZE(questions) && rc == 0 && good; i++)
+		rc = byoh_gather_output(questions[i], 30, &answers[i], &good, err);
+	if (answers[1].size)
+		answers[1].data[strcspn(answers[1].data, "\n")] = '\0';
+	*ret = rc == 0 && good && !strstr(byoh_buffer_text(&answers[3]), "ACCEPT") &&
+	       !byoh_firewalld_lets_in(byoh_buffer_text(&answers[2]), byoh_buffer_text(&answers[1]),
+				       KUBELET_PORT);
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
+		byoh_buffer_release(&answers[i]);
 	return rc;
 }
 
@@ -163,7 +199,7 @@ static int gather_firewall(struct byoh_evidence *evidence, struct byoh_error *er
 {
 	bool closed = false;
 	int rc = firewalld_is_closed(&closed, err);
-	const char *name = closed ? "firewalld" : ufw_is_closed(evidence) ? "ufw" : NULL;
+	const char *name = closed ? "firewalld" : byoh_ufw_is_closed(evidence->host->root_fd) ? "ufw" : NULL;
 
 	if (rc < 0 || !name)
 		return rc;

@@ -44,6 +44,14 @@ uint64_t byoh_quantity(const char *text, uint64_t total);
 BYOH_MUST_CHECK int byoh_mount_point(const char *path, char **ret, struct byoh_error *err);
 /* Text of /proc/net/tcp: the inode of the socket that listens on the port; 0: none does. Pure. */
 unsigned long byoh_listener_inode(const char *text, unsigned int port);
+/* Is ufw on, with nothing in its files that lets 10250 in? */
+bool byoh_ufw_is_closed(int root_fd);
+/* Rules of ufw as its files have them (user.rules, before.rules): does one of them let anybody's new
+ * TCP connections to that port in? Pure. */
+bool byoh_ufw_lets_in(const char *rules, unsigned int port);
+/* `firewall-cmd --list-all-zones`: does a zone that is in use? Also true where that cannot be told
+ * from it. Pure. */
+bool byoh_firewalld_lets_in(const char *zones, const char *default_zone, unsigned int port);
 /* An answer of the API server about a Node, about one request for a certificate or a list of them,
  * as YAML. Those that are not for this host are left out. waiting_key: PEM of the key that waits
  * for its certificate, NULL: none. Pure. */

@@ -435,6 +435,10 @@ static void rules_that_cannot_be_written_are_told_apart(void **state)
 	make_node();
 	e.net.firewall = (char *)"ufw";
 	names("firewall-closed");
+	says_to("ufw allow 10250/tcp");
+	e.net.firewall = (char *)"firewalld";
+	names("firewall-closed");
+	says_to("firewall-cmd --permanent --zone=ZONE --add-port=10250/tcp");
 }
 
 int main(void)

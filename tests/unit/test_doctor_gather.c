@@ -112,6 +112,107 @@ static void quantities_are_those_of_the_kubelet(void **state)
 	assert_int_equal(byoh_quantity("", 5), 0);
 }
 
+/*
+ * Firewalls
+ */
+
+static void ufw_is_closed_only_where_no_rule_lets_in(void **state)
+{
+	static const struct {
+		const char *rule;
+		bool lets_in;
+	} cases[] = {
+		{ "-A ufw-user-input -p tcp --dport 10250 -j ACCEPT", true },
+		{ "-A ufw-user-input -s 10.0.0.0/8 -j ACCEPT", true },
+		{ "-A ufw-user-input -i eth1 -j ACCEPT", true },
+		{ "-A ufw-user-input -p tcp -m multiport --dports 10000:11000 -j ACCEPT", true },
+		{ "-A ufw-user-input -p tcp -m multiport --dports 22,10250 -s 10.0.0.1 -j ACCEPT", true },
+		{ "-A ufw-user-input -p tcp --dport 10250 -j ufw-user-limit-accept", true },
+		{ "-A ufw6-user-input -s fd00::/8 -j ACCEPT", true },
+		{ "-A ufw-before-input -p tcp ! --dport 22 -j ACCEPT", true },
+		{ "-A ufw-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'dapp_OpenSSH'", false },
+		{ "-A ufw-user-input -p tcp -m multiport --dports 80,443,11000:12000 -j ACCEPT", false },
+		{ "-A ufw-user-input -p udp --dport 10250 -j ACCEPT", false },
+		{ "-A ufw-user-input -p tcp --dport 10250 -j DROP", false },
+		{ "-A ufw-user-input -p tcp --sport 53 -j ACCEPT", false },
+		{ "-A ufw-user-forward -s 10.0.0.0/8 -j ACCEPT", false },
+		{ "-A ufw-before-input -i lo -j ACCEPT", false },
+		{ "-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", false },
+		{ "-A ufw-before-input -p udp --sport 67 --dport 68 -j ACCEPT", false },
+		{ "-A ufw-before-input -j ufw-user-input", false },
+		{ "### tuple ### deny tcp 10250 0.0.0.0/0 any 0.0.0.0/0 in", false },
+		{ "", false },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(text, sizeof(text), "*filter\n:ufw-user-input - [0:0]\n%s\nCOMMIT\n", cases[i].rule);
+		if (byoh_ufw_lets_in(text, 10250) != cases[i].lets_in)
+			fail_msg("%s", cases[i].rule);
+	}
+}
+
+static void ufw_is_judged_by_all_of_its_files(void **state)
+{
+	const struct test_root *root = *state;
+
+	assert_false(byoh_ufw_is_closed(root->fd));
+	test_root_put(root, "/etc/ufw/ufw.conf", "# as it comes\nENABLED=no\n", 0644);
+	test_root_put(root, "/etc/ufw/user.rules", "-A ufw-user-input -p tcp --dport 22 -j ACCEPT\n", 0640);
+	assert_false(byoh_ufw_is_closed(root->fd));
+	test_root_put(root, "/etc/ufw/ufw.conf", "# as it comes\nENABLED=yes\n", 0644);
+	assert_true(byoh_ufw_is_closed(root->fd));
+	test_root_put(root, "/etc/default/ufw", "IPV6=yes\nDEFAULT_INPUT_POLICY=\"ACCEPT\"\n", 0644);
+	assert_false(byoh_ufw_is_closed(root->fd));
+	test_root_put(root, "/etc/default/ufw", "IPV6=yes\nDEFAULT_INPUT_POLICY=\"DROP\"\n", 0644);
+	assert_true(byoh_ufw_is_closed(root->fd));
+	test_root_put(root, "/etc/ufw/before.rules", "-A ufw-before-input -s 10.0.0.0/8 -j ACCEPT\n", 0640);
+	assert_false(byoh_ufw_is_closed(root->fd));
+}
+
+static const char zones_form[] =
+	"drop\n  target: DROP\n  services: \n  ports: 10250/tcp\n\n"
+	"public%s\n  target: %s\n  interfaces: eth0\n  sources: \n  services: ssh dhcpv6-client%s\n  ports: %s\n"
+	"  protocols: %s\n  source-ports: \n  rich rules: \n\t%s\n\n"
+	"trusted\n  target: ACCEPT\n  interfaces: \n";
+
+static void firewalld_is_closed_only_where_no_zone_in_use_lets_in(void **state)
+{
+	static const struct {
+		const char *mark, *target, *services, *ports, *protocols, *rich;
+		bool lets_in;
+	} cases[] = {
+		{ " (active)", "default", "", "22/tcp 10250/udp 10251-11000/tcp", "icmp", "", false },
+		{ "", "default", "", "", "", "", false },
+		{ " (active)", "default", "", "22/tcp 10250/tcp", "", "", true },
+		{ " (default, active)", "default", "", "10000-11000/tcp", "", "", true },
+		{ " (active)", "ACCEPT", "", "", "", "", true },
+		{ " (active)", "%%REJECT%%", "", "", "", "", false },
+		{ " (active)", "default", " kubelet", "", "", "", true },
+		{ " (active)", "default", " our-own", "", "", "", true },
+		{ " (active)", "default", " https", "", "", "", false },
+		{ " (active)", "default", "", "", "tcp", "", true },
+		{ " (active)", "default", "", "", "", "rule family=\"ipv4\" source address=\"10.0.0.0/8\" accept", true },
+		{ " (active)", "default", "", "", "", "rule family=\"ipv4\" source address=\"10.0.0.0/8\" drop", false },
+		{ " (active)", "default", "", "", "", "rule port port=\"10250-10260\" protocol=\"tcp\" accept", true },
+		{ " (active)", "default", "", "", "", "rule port port=\"9100\" protocol=\"tcp\" accept", false },
+		{ " (active)", "default", "", "", "", "rule service name=\"ssh\" accept", false },
+		{ " (active)", "default", "", "", "", "rule protocol value=\"vrrp\" accept", false },
+	};
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(text, sizeof(text), zones_form, cases[i].mark, cases[i].target, cases[i].services, cases[i].ports,
+			 cases[i].protocols, cases[i].rich);
+		if (byoh_firewalld_lets_in(text, "public", 10250) != cases[i].lets_in)
+			fail_msg("%zu: %s", i, text);
+	}
+	assert_true(byoh_firewalld_lets_in("home\n  target: default\n", "public", 10250)); /* cannot be told */
+	assert_true(byoh_firewalld_lets_in("", "public", 10250));
+}
+
 static void a_mount_point_lies_below_another_file_system(void **state)
 {
 	CLEANUP_FREE char *proc = NULL, *root = NULL, *missing = NULL;
@@ -298,6 +399,9 @@ int main(void)
 		cmocka_unit_test(what_a_running_service_said_long_ago_does_not_count),
 		cmocka_unit_test(listeners_are_found_by_their_inode),
 		cmocka_unit_test(quantities_are_those_of_the_kubelet),
+		cmocka_unit_test(ufw_is_closed_only_where_no_rule_lets_in),
+		cmocka_unit_test_setup_teardown(ufw_is_judged_by_all_of_its_files, test_root_set_up, test_root_tear_down),
+		cmocka_unit_test(firewalld_is_closed_only_where_no_zone_in_use_lets_in),
 		cmocka_unit_test(a_mount_point_lies_below_another_file_system),
 		cmocka_unit_test(a_node_is_read),
 		cmocka_unit_test(requests_are_read),
