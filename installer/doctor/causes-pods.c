@@ -325,7 +325,7 @@ bool byoh_proxy_fails(const struct byoh_evidence *evidence)
 static bool judge_backends(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const char *version = evidence->net.iptables;
-	bool mixed = evidence->net.legacy_tables && version && strstr(version, "nf_tables");
+	bool mixed = evidence->net.legacy_rules && version && strstr(version, "nf_tables");
 
 	if (!mixed && !says_restore_fails(evidence, mixed_words))
 		return false;
@@ -333,8 +333,9 @@ static bool judge_backends(const struct byoh_evidence *evidence, struct byoh_fin
 				   "nf_tables, and they undo each other");
 	if (mixed) {
 		byoh_finding_saw(finding, "iptables --version", "%s", version);
-		byoh_finding_saw(finding, "/proc/net/ip_tables_names",
-				 "names tables of iptables-legacy");
+		byoh_finding_saw(finding, "iptables-legacy-save", "%zu rule%s",
+				 evidence->net.legacy_rules,
+				 evidence->net.legacy_rules == 1 ? "" : "s");
 	}
 	byoh_finding_quotes_any(finding, evidence, BYOH_DOCTOR_KUBE_PROXY, mixed_words);
 	byoh_finding_mend(finding, "iptables-legacy-save >/root/iptables-legacy && reboot (what "

@@ -156,7 +156,7 @@ struct byoh_evidence {
 		bool default_route;
 		char *port_owner; /* "nc (pid 812)": who listens on 10250 and is no kubelet; NULL:
 				     nobody */
-		bool legacy_tables; /* the kernel holds tables of iptables-legacy */
+		size_t legacy_rules; /* in the kernel's tables of iptables-legacy; 0: also unknown */
 		char *iptables;	   /* its version line; NULL: unknown */
 		char *firewall;	   /* one that runs and does not let 10250 in; NULL: none seen */
 	} net;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ufw and firewalld let in, by their own words. Who is in doubt says that they do: a firewall
- * that is blamed and does let in misleads more than one that nobody names. */
+/* Rules of packet filters. What ufw and firewalld let in is told by their own words. In doubt they
+ * do: a firewall that is blamed and lets in misleads more than one that nobody names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,4 +179,19 @@ bool byoh_firewalld_lets_in(const char *zones, const char *default_zone, unsigne
 		}
 	}
 	return !any;
+}
+
+/*
+ * iptables-legacy-save
+ */
+
+size_t byoh_count_rules(const char *saved)
+{
+	size_t count = strncmp(saved, "-A ", 3) == 0;
+
+	while ((saved = strstr(saved, "\n-A "))) {
+		saved++;
+		count++;
+	}
+	return count;
 }

@@ -118,19 +118,38 @@ static void gather_routes(struct byoh_evidence *evidence)
 		byoh_check_default_route(byoh_buffer_text(&ipv4), byoh_buffer_text(&ipv6));
 }
 
+/* Whoever only looks with iptables-legacy leaves an empty table behind, so its rules count. They are
+ * read by a unit of systemd's: here is neither the host's network nor a socket to ask about it. It
+ * looks at tables that there are, and makes none. */
+static int gather_legacy(struct byoh_evidence *evidence, struct byoh_error *err)
+{
+	static const char *const argv[] = { "systemd-run", "--quiet", "--collect", "--wait",
+					    "--pipe", "--property=RuntimeMaxSec=20", "--",
+					    "iptables-legacy-save", NULL };
+	CLEANUP_BUFFER struct byoh_buffer names = { 0 }, rules = { 0 };
+	bool good;
+	int rc;
+
+	if (!read_net(evidence, "ip_tables_names", &names) || !names.size)
+		return 0;
+	rc = byoh_gather_output(argv, 30, &rules, &good, err);
+	if (rc == 0 && good)
+		evidence->net.legacy_rules = byoh_count_rules(byoh_buffer_text(&rules));
+	return rc;
+}
+
 static int gather_rules(struct byoh_evidence *evidence, struct byoh_error *err)
 {
 	static const char *const argv[] = { "iptables", "--version", NULL };
-	CLEANUP_BUFFER struct byoh_buffer version = { 0 }, names = { 0 };
+	CLEANUP_BUFFER struct byoh_buffer version = { 0 };
 	bool good;
 	int rc = byoh_gather_output(argv, 30, &version, &good, err);
 
-	evidence->net.legacy_tables = read_net(evidence, "ip_tables_names", &names) && names.size;
 	if (rc < 0 || !good || !version.size)
 		return rc;
 	version.data[strcspn(version.data, "\n")] = '\0';
 	evidence->net.iptables = TAKE_PTR(version.data);
-	return 0;
+	return strstr(evidence->net.iptables, "nf_tables") ? gather_legacy(evidence, err) : 0;
 }
 
 /* Whether a file of ufw's is there and lets the kubelet's port in. */

@@ -52,6 +52,8 @@ bool byoh_ufw_lets_in(const char *rules, unsigned int port);
 /* `firewall-cmd --list-all-zones`: does a zone that is in use? Also true where that cannot be told
  * from it. Pure. */
 bool byoh_firewalld_lets_in(const char *zones, const char *default_zone, unsigned int port);
+/* The rules in what iptables-save prints: a table without any holds nothing up. Pure. */
+size_t byoh_count_rules(const char *saved);
 /* An answer of the API server about a Node, about one request for a certificate or a list of them,
  * as YAML. Those that are not for this host are left out. waiting_key: PEM of the key that waits
  * for its certificate, NULL: none. Pure. */

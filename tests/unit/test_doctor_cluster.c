@@ -428,8 +428,10 @@ static void rules_that_cannot_be_written_are_told_apart(void **state)
 						d.findings[0].evidence[k - 1].text);
 	}
 	make_node();
-	e.net.legacy_tables = true;
+	e.net.legacy_rules = 7;
 	names("iptables-backends-mixed");
+	saw("iptables-legacy-save");
+	saw("7 rules");
 	e.net.iptables = (char *)"iptables v1.8.9 (legacy)";
 	is_healthy();
 	make_node();
