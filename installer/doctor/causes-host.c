@@ -194,7 +194,8 @@ static const char *place_of(const struct byoh_disk_evidence *disk)
 	return disk->mount ? disk->mount : disk->path;
 }
 
-/* Of two on one file system, one command. Where only the Node's condition tells, either may be it. */
+/* Of two on one file system, one command. Where only the Node's condition tells, either may be
+ * it. */
 static bool mend_disks(const struct byoh_evidence *evidence, struct byoh_finding *finding)
 {
 	const struct byoh_disk_evidence *node = &evidence->disks[0], *images = &evidence->disks[1];

@@ -53,7 +53,8 @@ static const char *next_line(const char *text, char ret[LINE_MAX_BYTES])
  * ufw: lines as of iptables-restore
  */
 
-/* Of one option with its value: false where the rule is not for new TCP connections from outside. */
+/* Of one option with its value: false where the rule is not for new TCP connections from outside
+ * the host. */
 static bool may_be_for(const char *option, const char *value)
 {
 	if (is_word(option, "-p"))

@@ -118,9 +118,9 @@ static void gather_routes(struct byoh_evidence *evidence)
 		byoh_check_default_route(byoh_buffer_text(&ipv4), byoh_buffer_text(&ipv6));
 }
 
-/* Whoever only looks with iptables-legacy leaves an empty table behind, so its rules count. They are
- * read by a unit of systemd's: here is neither the host's network nor a socket to ask about it. It
- * looks at tables that there are, and makes none. */
+/* Whoever only looks with iptables-legacy leaves an empty table behind, so its rules count. A unit of
+ * systemd's reads them: here is neither the host's network nor a socket to ask about it. It looks
+ * at tables that there are, and makes none. */
 static int gather_legacy(struct byoh_evidence *evidence, struct byoh_error *err)
 {
 	static const char *const argv[] = { "systemd-run", "--quiet", "--collect", "--wait",
@@ -218,7 +218,8 @@ static int gather_firewall(struct byoh_evidence *evidence, struct byoh_error *er
 {
 	bool closed = false;
 	int rc = firewalld_is_closed(&closed, err);
-	const char *name = closed ? "firewalld" : byoh_ufw_is_closed(evidence->host->root_fd) ? "ufw" : NULL;
+	const char *name = closed ? "firewalld"
+			   : byoh_ufw_is_closed(evidence->host->root_fd) ? "ufw" : NULL;
 
 	if (rc < 0 || !name)
 		return rc;

@@ -200,6 +200,10 @@ check "kubelet: its credentials are put aside" eval 'exits 0 tool join --again -
 check "kubelet: and it is to join again" eval 'exits 0 tool status --json && jq -e ".node == \"joining\"" "$work/out" >/dev/null'
 kubeconfig $server "$work/old.crt" 'client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem' >"$root/etc/kubernetes/kubelet.conf"
 check "kubelet: one that asks has not joined" eval 'exits 0 tool status --json && jq -e ".node == \"joining\"" "$work/out" >/dev/null'
+echo '{' >"$root/etc/kubernetes/kubelet.conf"
+ln -s /var/lib/kubelet/pki/kubelet-client-1.pem "$root/var/lib/kubelet/pki/kubelet-client-current.pem"
+check "kubelet: a damaged kubeconfig goes aside the same way, as doctor says" eval 'exits 7 tool doctor && prints "byoh-install join --again --token-file FILE" &&
+	exits 0 tool join --again --token-file "$work/fresh" && [ ! -e "$root/etc/kubernetes/kubelet.conf" ] && [ ! -L "$root/var/lib/kubelet/pki/kubelet-client-current.pem" ]'
 installed tlsBootstrap
 before "$root"
 check "without a token there is nothing to ask with" eval 'exits 2 tool join --again && says "no token" && as_before "$root"'
