@@ -51,6 +51,52 @@ agent_leaves() {
 	guest 'mkdir -p /run/kubeadm && cat /root/kubeadm-join-config.yaml >/run/kubeadm/kubeadm-join-config.yaml'
 }
 
+# As kubeadm puts it into a cluster: kube-proxy in a pod of its own, with the rights of its account. The program and
+# iptables are the host's, since the bundle has no image of them.
+cluster_proxy() {
+	local secret='' token
+	kubectl -n kube-system create serviceaccount kube-proxy &&
+		kubectl create clusterrolebinding kube-proxy --clusterrole system:node-proxier --serviceaccount kube-system:kube-proxy || return
+	until [ -n "$secret" ]; do
+		secret=$(kubectl -n kube-system get serviceaccount kube-proxy -o 'jsonpath={.secrets[0].name}') || return
+	done
+	token=$(kubectl -n kube-system get secret "$secret" -o 'jsonpath={.data.token}' | base64 -d)
+	cat >"$vm_dir/proxy.conf" <<-YAML
+		apiVersion: v1
+		kind: Config
+		clusters: [{name: c, cluster: {server: "https://$vm_host_address:6443", certificate-authority-data: $(base64 -w0 "$(control_plane ca)")}}]
+		users: [{name: u, user: {token: "$token"}}]
+		contexts: [{name: c, context: {cluster: c, user: u}}]
+		current-context: c
+	YAML
+	kubectl -n kube-system create secret generic kube-proxy --from-file=kubeconfig="$vm_dir/proxy.conf" &&
+		kubectl apply -f - <<-YAML
+			apiVersion: v1
+			kind: Pod
+			metadata: {name: kube-proxy, namespace: kube-system}
+			spec:
+			  nodeName: worker
+			  hostNetwork: true
+			  automountServiceAccountToken: false
+			  containers:
+			  - name: kube-proxy
+			    image: byoh.local/hello:1
+			    imagePullPolicy: Never
+			    command: [/bin/busybox, chroot, /host, /usr/local/bin/kube-proxy]
+			    args: [--kubeconfig=/run/kube-proxy/kubeconfig, --hostname-override=worker, --cluster-cidr=10.244.0.0/16]
+			    securityContext: {privileged: true}
+			    volumeMounts:
+			    - {name: host, mountPath: /host}
+			    - {name: kubeconfig, mountPath: /host/run/kube-proxy}
+			  volumes:
+			  - {name: host, hostPath: {path: /}}
+			  - {name: kubeconfig, secret: {secretName: kube-proxy}}
+		YAML
+}
+proxy_runs() {
+	cluster_proxy && kubectl -n kube-system wait --for=condition=Ready pod/kube-proxy --timeout="${vm_patience}s"
+}
+
 must "a bare machine boots, with a private link" vm_start --link
 must "the files are brought to it" host_put_site
 check "a bare run prepares it, and says that the token is unknown" installed_says '"join": "failed"'
@@ -71,6 +117,8 @@ check "no image is collected, since this kubelet knows no pins" \
 must "a pod is created" kubectl apply -f "$here/hello.yaml"
 must "the pod runs, its image comes out of the bundle" cluster_wait_ready pod hello
 check "it serves, and a command runs in it" kubectl exec hello -- wget -q -O - http://127.0.0.1:8080
+must "the cluster's kube-proxy runs on it" proxy_runs
+check "a service leads to the pod, from the host and from the pod itself" service_answers
 check "status finds no drift" guest_says 'joined its cluster' 'byoh-install status'
 check "kubectl reads what kubeadm found the cluster by" guest_says "https://$vm_host_address:6443" \
 	'kubectl config view --kubeconfig /etc/byoh/kubeadm-discovery.conf'

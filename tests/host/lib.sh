@@ -109,3 +109,13 @@ host_fingerprint() {
 		systemctl show -p Id,ActiveEnterTimestampMonotonic,MainPID containerd kubelet kube-proxy
 		systemctl show -p Id,UnitFileState,FragmentPath,DropInPaths byoh-hostagent"
 }
+
+# A Service with the pod hello behind it, by kube-proxy's rules.
+service_answers() {
+	local address
+	kubectl expose pod hello --port 80 --target-port 8080 --name hello || return
+	address=$(kubectl get service hello -o 'jsonpath={.spec.clusterIP}')
+	guest "until iptables-save -t nat | grep -q 'KUBE-SERVICES.*$address/32.*dport 80 '; do sleep 1; done"
+	echo "from the host:" && guest_says '200 OK' "timeout 60 bash -c \"exec 3<>/dev/tcp/$address/80; printf 'GET / HTTP/1.0\\\\r\\\\n\\\\r\\\\n' >&3; cat <&3\"" &&
+		echo "from the pod:" && kubectl exec hello -- wget -q -O - "http://$address/"
+}

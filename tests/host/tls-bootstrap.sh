@@ -71,15 +71,6 @@ kibibytes() { case $1 in *Ki) echo "${1%Ki}" ;; *Mi) echo $((${1%Mi} * 1024)) ;;
 memory_is_reserved() {
 	is $(($(kibibytes "$(of_node .status.capacity.memory)") - $(kibibytes "$(of_node .status.allocatable.memory)"))) $((514 * 1024))
 }
-service_answers() {
-	local address
-	kubectl expose pod hello --port 80 --target-port 8080 --name hello || return
-	address=$(kubectl get service hello -o 'jsonpath={.spec.clusterIP}')
-	guest "until iptables-save -t nat | grep -q 'KUBE-SERVICES.*$address/32.*dport 80 '; do sleep 1; done"
-	echo "from the host:" && guest_says '200 OK' "timeout 60 bash -c \"exec 3<>/dev/tcp/$address/80; printf 'GET / HTTP/1.0\\\\r\\\\n\\\\r\\\\n' >&3; cat <&3\"" &&
-		echo "from the pod:" && kubectl exec hello -- wget -q -O - "http://$address/"
-}
-
 pod_log() {
 	local log
 	log=$(kubectl logs hello 2>&1) || { printf '%s\n' "$log"; return 1; }
