@@ -129,6 +129,40 @@ case_damaged() {
 	stays "a flipped byte on the medium" 3 'media-check: live/filesystem.squashfs is damaged' two
 }
 
+# The menu's "Check this medium": the initramfs reads it all before anything on it is used.
+looks_at_medium() {
+	local iso_kernel_line="byoh.mode=check $iso_kernel_line"
+	must "$1: a machine starts" power_on
+	must "$1: it comes to an end" iso_wait 1800 "$2"
+}
+case_check() {
+	configure 'disk: {serial: nobody}'
+	looks_at_medium "a good medium is checked" 'byoh: boot ended with code'
+	check "a good medium is checked: it says so" iso_says 'byoh: every file of this medium is good'
+	check "a good medium is checked: every file was read" iso_says 'byoh: reading live/filesystem.squashfs'
+	iso_row "a good medium is checked: $(iso_says 'every file of this medium' | tail -n 1)"
+	iso_kill
+}
+case_check_damaged() {
+	configure 'disk: {serial: nobody}'
+	flip
+	looks_at_medium "a damaged medium is checked" 'media check ended with code'
+	check "a damaged medium is checked: the file is named" iso_says 'this medium is damaged: live/filesystem.squashfs'
+	iso_row "a damaged medium is checked: $(iso_says 'this medium is damaged')"
+	iso_kill
+}
+# Zeroes, as a stick gives back that is smaller than it says.
+case_check_list() {
+	local place
+	configure 'disk: {serial: nobody}'
+	place=$(LC_ALL=C grep -a -o -b -m1 '[0-9a-f]\{64\}  .disk/byoh' "$image" | head -n 1 | cut -d: -f1)
+	dd if=/dev/zero of="$image" bs=1 seek=$((place - 400)) count=400 conv=notrunc status=none
+	looks_at_medium "a medium whose list of files is damaged" 'media check ended with code'
+	check "a medium whose list of files is damaged: it is named" iso_says 'SHA256SUMS or .disk/byoh is damaged'
+	iso_row "a medium whose list of files is damaged: $(iso_says 'this medium is damaged')"
+	iso_kill
+}
+
 # In the middle of it the plug is pulled, and the machine is switched on again: a disk that had data, so that the
 # word which let it go is needed once, and no more when it says itself that it is unfinished.
 case_cut() {
@@ -167,4 +201,4 @@ case_other_disk() {
 
 must "an image is made" iso_image "$plain"
 system=$("$host_top/iso/system-image" --quick)
-iso_cases two none diskless stick small data wipe_other damaged cut left_in other_disk
+iso_cases two none diskless stick small data wipe_other damaged check check_damaged check_list cut left_in other_disk
