@@ -9,7 +9,8 @@
 #       --kernel FOLDER 'ARGUMENTS'     vmlinuz and initrd.img without firmware and menu
 #       --disk NAME[:SERIAL]            in this order; --memory MiB
 #       --link | --vlan                 a card on the link, of vm_link_start or iso_vlan_start
-#                                       VM_CPUS: emulated processors, 2 by default
+#                                       VM_CPUS: emulated processors, 2 by default; iso_clock: what its clock
+#                                       shows, like 2001-01-01
 #   iso_vlan_start ID                   the link, for a machine that tags what it sends
 #   iso_wait SECONDS REGEX              until a line of the serial line matches; prints it
 #   iso_off SECONDS                     until it is off or would start anew
@@ -99,7 +100,7 @@ iso_start() {
 	(
 		# shellcheck disable=SC2046
 		vm_in_world qemu-system-x86_64 "${iso_board[@]}" $(vm_accelerator) -m "$memory" -smp "${VM_CPUS:-2}" \
-			-display none -monitor none -no-reboot -nodefaults -vga std -pidfile "$vm_dir/qemu.pid" \
+			-rtc "base=${iso_clock:-utc}" -display none -monitor none -no-reboot -nodefaults -vga std -pidfile "$vm_dir/qemu.pid" \
 			-chardev "file,id=console,path=$vm_log,append=on" -serial chardev:console "${network[@]}" \
 			"${devices[@]}" -device virtio-rng-pci
 	) </dev/null >>"$vm_dir/qemu.log" 2>&1 &

@@ -173,7 +173,8 @@ case_cut() {
 	iso_kill
 	iso_row "power cut while the system is unpacked, onto a disk with data that wipe named"
 	configure 'disk: {serial: ours}'
-	installs "the same machine switched on again, without wipe" /dev/vda ours
+	iso_clock=2001-01-01 installs "the same machine switched on again, without wipe, its battery empty" /dev/vda ours
+	check "the clock was set by the medium" iso_says 'clock showed a time before this medium was made; it is set'
 	keep ours
 	installed=1
 }
