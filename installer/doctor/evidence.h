@@ -25,6 +25,8 @@ enum byoh_doctor_unit {
 	BYOH_DOCTOR_UNITS,
 };
 
+#define BYOH_STEADY_SECONDS 20 /* what is up for so long stays up */
+
 struct byoh_unit_evidence {
 	const char *state;  /* as in struct byoh_service_state; NULL: the host has no such unit */
 	char *definition; /* its unit file and drop-ins as `systemctl cat` shows them; NULL: unknown

@@ -132,7 +132,6 @@ const char *byoh_doctor_kubeconfig_path(enum byoh_doctor_kubeconfig kubeconfig)
 }
 
 /* A program that dies again and again is up for a moment each time. */
-#define STEADY_SECONDS 20
 
 bool byoh_unit_runs(const struct byoh_evidence *evidence, enum byoh_doctor_unit unit)
 {
@@ -150,7 +149,7 @@ bool byoh_unit_fails(const struct byoh_evidence *evidence, enum byoh_doctor_unit
 	if (strcmp(it->state, "failed") == 0 || strcmp(it->state, "starting") == 0)
 		return true;
 	/* One that somebody has just started is given its time. */
-	return byoh_unit_runs(evidence, unit) && it->up_seconds < STEADY_SECONDS && it->restarts > 0;
+	return byoh_unit_runs(evidence, unit) && it->up_seconds < BYOH_STEADY_SECONDS && it->restarts > 0;
 }
 
 bool byoh_evidence_is_mode(const struct byoh_evidence *evidence, enum byoh_join_mode mode)

@@ -159,7 +159,7 @@ static int gather_uptime(const char *name, struct byoh_unit_evidence *ret, struc
 	CLEANUP_BUFFER struct byoh_buffer text = { 0 };
 	const char *const argv[] = { "systemctl",
 				     "show",
-				     "--property=ExecMainStartTimestampMonotonic,NRestarts",
+				     "--property=ActiveState,ExecMainStartTimestampMonotonic,NRestarts",
 				     "--",
 				     name,
 				     NULL };
@@ -168,9 +168,28 @@ static int gather_uptime(const char *name, struct byoh_unit_evidence *ret, struc
 	const char *lines = byoh_buffer_text(&text);
 	double since = property(lines, "ExecMainStartTimestampMonotonic=") / 1e6, now = monotonic_now();
 
-	if (since > 0 && since < now)
-		ret->up_seconds = (uint64_t)(now - since);
+	ret->up_seconds = since > 0 && since < now && strstr(lines, "ActiveState=active\n") ?
+				  (uint64_t)(now - since) :
+				  0;
 	ret->restarts = (uint64_t)property(lines, "NRestarts=");
+	return rc;
+}
+
+/* One that systemd has just started once more is up, and nobody knows for how long: the next seconds tell. */
+static int await_steady(const char *name, struct byoh_unit_evidence *unit, struct byoh_error *err)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	uint64_t last = 0;
+	int rc = 0;
+
+	for (int i = 0; i <= BYOH_STEADY_SECONDS && rc == 0 && unit->restarts; i++) {
+		/* Down again, or steady. */
+		if (unit->up_seconds < last || unit->up_seconds >= BYOH_STEADY_SECONDS)
+			break;
+		last = unit->up_seconds;
+		nanosleep(&second, NULL);
+		rc = gather_uptime(name, unit, err);
+	}
 	return rc;
 }
 
@@ -233,8 +252,10 @@ int byoh_gather_units(struct byoh_evidence *evidence, struct byoh_error *err)
 		running = byoh_unit_runs(evidence, i);
 		if (running)
 			rc = gather_uptime(name, unit, err);
+		if (rc == 0 && running)
+			rc = await_steady(name, unit, err);
 		if (rc == 0)
-			rc = gather_log(name, !running || unit->up_seconds < 20, unit, err);
+			rc = gather_log(name, !running || unit->up_seconds < BYOH_STEADY_SECONDS, unit, err);
 		if (rc == 0)
 			rc = gather_definition(name, unit, err);
 	}
