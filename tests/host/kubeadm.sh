@@ -84,6 +84,7 @@ cluster_proxy() {
 			    imagePullPolicy: Never
 			    command: [/bin/busybox, chroot, /host, /usr/local/bin/kube-proxy]
 			    args: [--kubeconfig=/run/kube-proxy/kubeconfig, --hostname-override=worker, --cluster-cidr=10.244.0.0/16]
+			    env: [{name: PATH, value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}]
 			    securityContext: {privileged: true}
 			    volumeMounts:
 			    - {name: host, mountPath: /host}
