@@ -106,7 +106,9 @@ static int check_unit(const struct byoh_action_context *context, struct byoh_act
 	action->state = BYOH_STATE_SAME;
 	if (!byoh_action_wants(action, "started"))
 		/* What this run is a part of ends with it. */
-		action->state = facts.active && !byoh_host_is_part_of(context->host, action->subject) ? BYOH_STATE_DIFFERENT : BYOH_STATE_SAME;
+		action->state = facts.active && !byoh_host_is_part_of(context->host, action->subject) ?
+					BYOH_STATE_DIFFERENT :
+					BYOH_STATE_SAME;
 	else if (needs_restart(context, action))
 		action->state = BYOH_STATE_DIFFERENT;
 	else if (!facts.active && !facts.waiting)

@@ -187,7 +187,8 @@ static int await_steady(const char *name, struct byoh_unit_evidence *unit, struc
 		if (unit->up_seconds < last || unit->up_seconds >= BYOH_STEADY_SECONDS)
 			break;
 		last = unit->up_seconds;
-		nanosleep(&second, NULL);
+		if (nanosleep(&second, NULL) < 0)
+			break; /* somebody does not want to wait */
 		rc = gather_uptime(name, unit, err);
 	}
 	return rc;

@@ -103,4 +103,6 @@ echo "no key" >"$work/no.pem"
 check "no character of GRUB's language gets into its menu" exits 2 "$iso/build" --run x.run --unsigned --out x.iso --append 'quiet; halt'
 check "who counts of several signers has to be said" eval 'build 1 && says "signed by 2 keys" && says "--trust FILE"'
 check "by public keys" eval 'build 1 --trust "$work/no.pem" && says "not a public key"'
+make_keys stranger
+check "a stranger's key is refused, before a machine does" eval 'build 1 --trust "$work/stranger/public.pem" && says "nobody who is named with --trust"'
 check "and no image was begun" eval '[ ! -e "$work/cache" ] && ! ls "$work"/.iso.* 2>/dev/null'
